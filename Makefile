@@ -1,0 +1,64 @@
+# The two commands of the README, and what they are made of. `make help` lists the rest.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help demo test lint unit integration acceptance format bench up down clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(READY)  ## Run the whole pipeline on real servers and compare every row
+	$(BIN)/python -m examples.pojo.demo $(ARGS)
+
+test: lint unit integration acceptance  ## Everything that CI runs
+
+lint: $(READY)  ## Format, lint, types, import rule
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(READY)  ## Tests without I/O
+	$(BIN)/pytest tests/unit
+
+integration: $(READY)  ## Each part on its real server
+	$(BIN)/python -m stack up
+	$(BIN)/pytest tests/integration
+
+acceptance: $(READY)  ## The pipeline as processes, with kill -9
+	$(BIN)/python -m stack up
+	$(BIN)/pytest tests/acceptance
+
+format: $(READY)  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## Measure the pipeline
+	$(BIN)/python -m benchmarks.pipeline
+
+up: $(READY)  ## Start the servers
+	$(BIN)/python -m stack up
+
+down: $(READY)  ## Stop the servers
+	$(BIN)/python -m stack down
+
+clean: down  ## Stop the servers, delete data and environment
+	rm -rf .venv .stack
+
+$(READY): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || $(MAKE) --no-print-directory venv-package
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[kudu,dev]'
+	@touch $@
+
+# Debian keeps what `python3 -m venv` needs in a package of its own.
+.PHONY: venv-package
+venv-package:
+	@run=; test $$(id -u) = 0 || run=sudo; \
+	command -v apt-get >/dev/null && { test -z "$$run" || command -v sudo >/dev/null; } \
+	  || { echo "Type: apt-get install python3-venv   (as root), then again"; exit 1; }; \
+	$$run apt-get update -q && $$run env DEBIAN_FRONTEND=noninteractive apt-get install -y -q python3-venv
+	rm -rf .venv && $(PYTHON) -m venv .venv

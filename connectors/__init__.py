@@ -1,0 +1,37 @@
+"""A Kafka Connect-style plugin framework on Faust: the names that a plugin author needs."""
+
+from connectors.api.config import ConfigDef, ConfigValue, Importance, Password, Type
+from connectors.api.connector import Connector, Task
+from connectors.api.converter import Converter
+from connectors.api.errors import ConfigError, ConnectError, DataError, FatalError, RetriableError
+from connectors.api.record import Headers, RecordMetadata, SinkRecord, SourceRecord, TopicPartition
+from connectors.api.sink import SinkConnector, SinkTask
+from connectors.api.source import SourceConnector, SourceTask
+from connectors.api.transform import Predicate, Transform
+
+__all__ = [
+    "ConfigDef",
+    "ConfigError",
+    "ConfigValue",
+    "ConnectError",
+    "Connector",
+    "Converter",
+    "DataError",
+    "FatalError",
+    "Headers",
+    "Importance",
+    "Password",
+    "Predicate",
+    "RecordMetadata",
+    "RetriableError",
+    "SinkConnector",
+    "SinkRecord",
+    "SinkTask",
+    "SourceConnector",
+    "SourceRecord",
+    "SourceTask",
+    "Task",
+    "TopicPartition",
+    "Transform",
+    "Type",
+]

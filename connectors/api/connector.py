@@ -1,0 +1,102 @@
+"""What sources and sinks have in common: the connector, which plans, and the task, which works."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from connectors.api.config import ConfigDef, ConfigValue
+
+__all__ = ["Connector", "ConnectorContext", "Task"]
+
+Props = Mapping[str, str]
+
+
+class ConnectorContext(Protocol):
+    """What a connector may ask of the runtime."""
+
+    def request_task_reconfiguration(self) -> None:
+        """Have `task_configs` called again, because the source or target changed."""
+
+    def raise_error(self, error: Exception) -> None:
+        """Fail the connector from a background thread."""
+
+
+class Task(ABC):
+    """A unit of work. Methods may be coroutines or plain functions; plain ones run in a thread of the task.
+
+    Called in this order: `start`, the work of the subclass, `stop`. Nothing is called after `stop`; after a crash
+    `stop` may not have been called.
+    """
+
+    @property
+    def version(self) -> str:
+        """Version shown in status and logs."""
+        return "0"
+
+    @abstractmethod
+    def start(self, props: Props) -> Any:
+        """Open connections.
+
+        Args:
+            props: The task's configuration, all values as text, secrets resolved.
+
+        Raises:
+            RetriableError: Not possible for now; the runtime calls again after a back-off.
+            ConfigError: The configuration is at fault; the task fails with this sentence.
+        """
+
+    @abstractmethod
+    def stop(self) -> Any:
+        """Release everything. Called once, also after a failed `start`."""
+
+
+class Connector(ABC):
+    """Validates a configuration and splits the work into tasks. Does not move data itself."""
+
+    context: ConnectorContext
+
+    def initialize(self, context: ConnectorContext) -> None:
+        """Receive the runtime's context. Called once, before `start`."""
+        self.context = context
+
+    @property
+    def version(self) -> str:
+        """Version shown in the plugin list."""
+        return "0"
+
+    def start(self, props: Props) -> Any:
+        """Take the configuration. The default keeps it for `task_configs`."""
+        self.props = dict(props)
+
+    def stop(self) -> Any:
+        """Release what `start` opened."""
+        return
+
+    @classmethod
+    @abstractmethod
+    def task_class(cls) -> type[Task]:
+        """Return the class of the tasks."""
+
+    def task_configs(self, max_tasks: int) -> list[dict[str, str]]:
+        """Return one configuration for each task, at most `max_tasks`. The default is a single task."""
+        del max_tasks
+        return [dict(self.props)]
+
+    @classmethod
+    @abstractmethod
+    def config(cls) -> ConfigDef:
+        """Return the plugin's own options; the runtime adds those that every connector has."""
+
+    @classmethod
+    def validate(cls, props: Props) -> list[ConfigValue]:
+        """Check a configuration without opening a connection.
+
+        Args:
+            props: The plugin's own options.
+
+        Returns:
+            One entry for each option, errors inside.
+        """
+        return cls.config().validate(props)

@@ -1,0 +1,79 @@
+"""The contract of source plugins."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from connectors.api.connector import Connector, Task
+from connectors.api.record import RecordMetadata, SourceRecord
+
+__all__ = ["OffsetStorageReader", "SourceConnector", "SourceTask", "SourceTaskContext"]
+
+
+class OffsetStorageReader(Protocol):
+    """Reads the offsets that the runtime stored for this connector."""
+
+    def offset(self, partition: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the last stored offset of a source partition, or None."""
+
+    def offsets(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """Return all stored (source partition, offset) pairs of this connector."""
+
+
+class SourceTaskContext(Protocol):
+    """What a source task may ask of the runtime."""
+
+    @property
+    def connector(self) -> str:
+        """Name of the connector."""
+
+    @property
+    def offset_storage_reader(self) -> OffsetStorageReader:
+        """The stored offsets, as they were when the task started."""
+
+    def configs(self) -> dict[str, str]:
+        """Return the task's present configuration, secrets resolved."""
+
+
+class SourceConnector(Connector):
+    """A connector whose tasks are `SourceTask`s."""
+
+
+class SourceTask(Task):
+    """Reads a source.
+
+    The life of a source task:
+        1. `initialize(context)`.
+        2. `start(props)`: open the source at `context.offset_storage_reader.offset(...)`.
+        3. `poll()`, again and again. The runtime converts and produces what it returns, in order.
+        4. `commit_record(record, metadata)` once a record is acknowledged by all in-sync replicas.
+        5. `commit()` after offsets were stored in Kafka.
+        6. `stop()`.
+
+    The offset of a record is stored only after that record and every record returned before it are acknowledged.
+    A record delivered after the last stored offset is delivered again after a crash: at least once.
+    """
+
+    context: SourceTaskContext
+
+    def initialize(self, context: SourceTaskContext) -> None:
+        """Receive the runtime's context. Called once, before `start`."""
+        self.context = context
+
+    @abstractmethod
+    def poll(self) -> Any:
+        """Return a list of `SourceRecord`, or None where there is nothing; may wait up to about a second.
+
+        Raises:
+            RetriableError: The source is out of reach for now; the runtime polls again after a back-off.
+        """
+
+    def commit(self) -> Any:
+        """Learn that offsets were stored."""
+        return
+
+    def commit_record(self, record: SourceRecord, metadata: RecordMetadata | None) -> Any:
+        """Learn that a record was acknowledged; `metadata` is None where it was filtered out or skipped."""
+        return

@@ -1,0 +1,1 @@
+"""Formats of the data between the stages."""
