@@ -44,8 +44,7 @@ def up_command(names: tuple[str, ...]) -> None:
 def _with_progress(names: tuple[str, ...]) -> None:
     console = Console(stderr=True)
     if not console.is_terminal:
-        begun = time.monotonic()
-        up(names, lambda name, word: click.echo(f"{time.monotonic() - begun:5.1f} s  {name}: {word}", err=True))
+        up(names, _line_by_line())
         return
     columns = (SpinnerColumn(), TextColumn("{task.fields[name]:10}"), BarColumn(20), TextColumn("{task.description}"))
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
@@ -53,9 +52,24 @@ def _with_progress(names: tuple[str, ...]) -> None:
         up(names, _shown_in(progress, bars))
 
 
+def _line_by_line() -> Callable[[str, str], None]:
+    begun = time.monotonic()
+    steps: dict[str, str] = {}
+
+    def say(name: str, word: str) -> None:
+        step = word.partition(", ")[0]
+        if steps.get(name) != step:
+            steps[name] = step
+            click.echo(f"{time.monotonic() - begun:5.1f} s  {name}: {step}", err=True)
+
+    return say
+
+
 def _shown_in(progress: Progress, bars: dict[str, TaskID]) -> Callable[[str, str], None]:
     def say(name: str, word: str) -> None:
-        progress.update(bars[name], description=word, completed=_STEPS.get(word, 0))
+        step, _, rest = word.partition(", ")
+        percent = float(rest[:-2]) / 100 if rest.endswith(" %") else 0.0
+        progress.update(bars[name], description=word, completed=_STEPS.get(step, 0) + 40 * percent)
 
     return say
 

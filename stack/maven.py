@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-import subprocess
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 from stack.errors import StackError
 from stack.home import Home
 from stack.packages import require
+from stack.process import stream
 
 __all__ = ["jars", "java", "unzipped"]
 
+Say = Callable[[str], None]
+
+# Maven 3 does not expect two processes in one local repository, hence the lock around each run.
 _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>stack</groupId><artifactId>stack</artifactId><version>1</version>
   <dependencies>{dependencies}</dependencies>
 </project>
 """
+_DOWNLOADED = re.compile(r"Downloaded from .*\((\d+(?:\.\d+)?) ([kM]?B) ")
+_UNITS = {"B": 1e-6, "kB": 1e-3, "MB": 1.0}
 _DEPENDENCY = "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>"
 
 
@@ -28,12 +35,13 @@ def java() -> str:
     return require("java", "openjdk-17-jre-headless")
 
 
-def jars(home: Home, name: str, *coordinates: str) -> Path:
+def jars(home: Home, name: str, say: Say, *coordinates: str) -> Path:
     """Return a folder with artifacts and all they need at run time.
 
     Args:
         home: The stack's folder.
         name: Name of the folder.
+        say: Takes a word on the progress.
         coordinates: `group:artifact:version` each.
 
     Raises:
@@ -41,33 +49,41 @@ def jars(home: Home, name: str, *coordinates: str) -> Path:
     """
     folder = home.downloads("maven", name)
     if not (folder / ".complete").exists():
-        with tempfile.TemporaryDirectory() as work:
+        with home.lock("maven"), tempfile.TemporaryDirectory() as work:
             parts = "".join(_DEPENDENCY.format(*coordinate.split(":")) for coordinate in coordinates)
             Path(work, "pom.xml").write_text(_POM.format(dependencies=parts))
             goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}"]
-            _maven(goal, Path(work))
+            _maven(goal, Path(work), say)
         (folder / ".complete").touch()
     return folder
 
 
-def unzipped(home: Home, name: str, coordinate: str) -> Path:
+def unzipped(home: Home, name: str, say: Say, coordinate: str) -> Path:
     """Return a folder with the content of one artifact, given as `group:artifact:version:type:classifier`."""
     folder = home.downloads("maven", name)
     if not (folder / ".complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        with tempfile.TemporaryDirectory() as work:
+        with home.lock("maven"), tempfile.TemporaryDirectory() as work:
             goal = ["dependency:copy", f"-Dartifact={coordinate}", f"-DoutputDirectory={work}"]
-            _maven(goal, Path(work))
+            _maven(goal, Path(work), say)
             with zipfile.ZipFile(next(Path(work).glob("*.jar"))) as archive:
                 archive.extractall(folder)
         (folder / ".complete").touch()
     return folder
 
 
-def _maven(goal: list[str], cwd: Path) -> None:
+def _maven(goal: list[str], cwd: Path, say: Say) -> None:
     java()
-    argv = [require("mvn", "maven"), "--batch-mode", "--quiet", "-Dstyle.color=never", *goal]
-    done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = "\n".join((done.stdout + done.stderr).splitlines()[-8:])
+    argv = [require("mvn", "maven"), "--batch-mode", "-Dstyle.color=never", *goal]
+    megabytes = 0.0
+
+    def count(line: str) -> None:
+        nonlocal megabytes
+        found = _DOWNLOADED.search(line)
+        if found:
+            megabytes += float(found[1]) * _UNITS[found[2]]
+            say(f"downloading, {megabytes:.0f} MB so far")
+
+    code, last = stream(argv, count, cwd=cwd)
+    if code:
         raise StackError(f"mvn {' '.join(goal)} failed:\n{last}")

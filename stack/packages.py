@@ -6,13 +6,16 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from stack.errors import StackError
 from stack.home import Home
+from stack.process import stream
 
 __all__ = ["Unpacked", "require", "unpack"]
+
+Say = Callable[[str], None]
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
@@ -68,24 +71,27 @@ class Unpacked:
         return [str(loader), "--library-path", path, str(self.root / program), *arguments]
 
 
-def unpack(home: Home, suite: str, package: str) -> Unpacked:
+def unpack(home: Home, suite: str, package: str, say: Say | None = None) -> Unpacked:
     """Download a package with everything it depends on and unpack it into a folder of the downloads.
 
     Args:
         home: The stack's folder.
         suite: Debian suite such as `bookworm` or `sid`; the mirror is the one of the system's own apt sources.
         package: Name of the package.
+        say: Takes a word on the progress.
 
     Raises:
         StackError: This is no Debian, or apt failed.
     """
     root = home.downloads("debian", suite, package)
-    if not (root / ".complete").exists():
+    if (root / ".complete").exists():
+        return Unpacked(root)
+    with home.lock(f"apt-{suite}"):
         apt = home.downloads("apt", suite)
         config = _private_apt(apt, suite)
         archives = apt / "archives"
         _run(["apt-get", "-q", "update"], config)
-        _run(["apt-get", "-q", "-y", "--download-only", "install", package], config)
+        _download(package, config, say or (lambda _: None))
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir(parents=True)
         for name in _closure(package, config):
@@ -94,6 +100,17 @@ def unpack(home: Home, suite: str, package: str) -> Unpacked:
                 _run(["dpkg-deb", "--extract", str(archive), str(root)], config)
         (root / ".complete").touch()
     return Unpacked(root)
+
+
+def _download(package: str, config: Path, say: Say) -> None:
+    def percent(line: str) -> None:
+        if line.startswith("dlstatus:"):
+            say(f"downloading, {float(line.split(':')[2]):.0f} %")
+
+    argv = ["apt-get", "-q", "-y", "-o", "APT::Status-Fd=1", "--download-only", "install", package]
+    code, last = stream(argv, percent, env=os.environ | {"APT_CONFIG": str(config), "LC_ALL": "C"})
+    if code:
+        raise StackError(f"{package}: download failed:\n{last}")
 
 
 def _closure(package: str, config: Path) -> list[str]:

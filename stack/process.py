@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from stack.home import Home
 
-__all__ = ["Process", "Spec", "tail"]
+__all__ = ["Process", "Spec", "stream", "tail"]
+
+
+# Kept, because an unreferenced Popen warns that its process still runs, which is what is wanted here.
+_detached: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        _detached.append(child)
         process = psutil.Process(child.pid)
         self.home.remember(self.name, child.pid, process.create_time())
         return process
@@ -97,6 +104,25 @@ class Process:
                 process.kill()
                 process.wait()
         self.home.forget(self.name)
+
+
+def stream(argv: Sequence[str], line_to: Callable[[str], None], **options: Any) -> tuple[int, str]:
+    """Run a command and hand over each line of its output as it comes.
+
+    Args:
+        argv: Command line.
+        line_to: Takes each line.
+        options: Further arguments of `subprocess.Popen`.
+
+    Returns:
+        Exit code, and the last lines of output.
+    """
+    last: deque[str] = deque(maxlen=12)
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options) as child:
+        for line in child.stdout or ():
+            last.append(line.rstrip())
+            line_to(line)
+    return child.returncode, "\n".join(last)
 
 
 def tail(file: Path, lines: int = 20) -> str:

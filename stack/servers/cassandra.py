@@ -40,7 +40,7 @@ class Cassandra(Server):
 
     def download(self, say: Say) -> None:
         java()
-        jars(self.home, "cassandra", "org.apache.cassandra:cassandra-all:5.0.9")
+        jars(self.home, "cassandra", say, "org.apache.cassandra:cassandra-all:5.0.9")
 
     def initialise(self) -> None:
         return

@@ -27,7 +27,7 @@ class Kafka(Server):
 
     def download(self, say: Say) -> None:
         java()
-        self._jars = jars(self.home, "kafka", "org.apache.kafka:kafka_2.13:4.4.0")
+        jars(self.home, "kafka", say, "org.apache.kafka:kafka_2.13:4.4.0")
 
     def initialise(self) -> None:
         self._write_properties()

@@ -14,6 +14,7 @@ from stack.servers.base import Say, Server
 __all__ = ["Kudu"]
 
 VERSION = "1.18.1"
+BINARY = f"org.apache.kudu:kudu-binary:{VERSION}:jar:linux-x86_64"
 CLIENT = (
     f"org.apache.kudu:kudu-client:{VERSION}",
     "org.slf4j:slf4j-nop:1.7.36",
@@ -30,9 +31,10 @@ class Kudu(Server):
 
     def download(self, say: Say) -> None:
         java()
+        unzipped(self.home, "kudu", say, BINARY)
         for program in self._folder().glob("bin/*"):
             program.chmod(0o755)  # a jar keeps no mode bits
-        jars(self.home, "kudu-client", *CLIENT)
+        jars(self.home, "kudu-client", say, *CLIENT)
 
     def initialise(self) -> None:
         return
@@ -55,8 +57,7 @@ class Kudu(Server):
         return {"KUDU_MASTERS": f"127.0.0.1:{self.ports['master']}", "KUDU_CLIENT_JARS": str(client)}
 
     def _folder(self) -> Path:
-        root = unzipped(self.home, "kudu", f"org.apache.kudu:kudu-binary:{VERSION}:jar:linux-x86_64")
-        return next(root.glob("*/bin")).parent
+        return next(self.home.downloads("maven", "kudu").glob("*/bin")).parent
 
     def _env(self) -> dict[str, str]:
         # Without the first, Debian's Kerberos library is picked up and clashes; without the second the tablet

@@ -7,7 +7,6 @@ import subprocess
 from typing import ClassVar
 
 from stack.errors import StackError
-from stack.packages import Unpacked, unpack
 from stack.servers.sql import SqlServer
 
 __all__ = ["MariaDb"]
@@ -20,9 +19,7 @@ class MariaDb(SqlServer):
 
     name = "mariadb"
     prefix: ClassVar = "MARIADB"
-
-    def program(self) -> Unpacked:
-        return unpack(self.home, "bookworm", "mariadb-server-core")
+    package: ClassVar = ("bookworm", "mariadb-server-core")
 
     def binary(self) -> str:
         return "usr/sbin/mariadbd"

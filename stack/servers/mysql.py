@@ -7,7 +7,6 @@ import subprocess
 from typing import ClassVar
 
 from stack.errors import StackError
-from stack.packages import Unpacked, unpack
 from stack.servers.sql import SqlServer
 
 __all__ = ["MySql"]
@@ -18,9 +17,7 @@ class MySql(SqlServer):
 
     name = "mysql"
     prefix: ClassVar = "MYSQL"
-
-    def program(self) -> Unpacked:
-        return unpack(self.home, "sid", "mysql-server-core")
+    package: ClassVar = ("sid", "mysql-server-core")
 
     def binary(self) -> str:
         return "usr/sbin/mysqld"

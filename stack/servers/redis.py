@@ -22,7 +22,7 @@ class Redis(Server):
     process_names: ClassVar = ("redis",)
 
     def download(self, say: Say) -> None:
-        unpack(self.home, "bookworm", "redis-server")
+        unpack(self.home, "bookworm", "redis-server", say)
 
     def initialise(self) -> None:
         return

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pymysql
 
-from stack.packages import Unpacked
+from stack.packages import Unpacked, unpack
 from stack.process import Spec
 from stack.servers.base import Say, Server
 
@@ -32,9 +32,11 @@ class SqlServer(Server):
         cls.port_names = ("sql",)
         cls.process_names = (cls.name,)
 
-    @abstractmethod
-    def program(self) -> Unpacked:
+    package: ClassVar[tuple[str, str]]
+
+    def program(self, say: Say | None = None) -> Unpacked:
         """Return the unpacked server."""
+        return unpack(self.home, *self.package, say)
 
     @abstractmethod
     def binary(self) -> str:
@@ -45,7 +47,7 @@ class SqlServer(Server):
         """Return flags of this server alone."""
 
     def download(self, say: Say) -> None:
-        self.program()
+        self.program(say)
 
     def flags(self) -> list[str]:
         """Return the flags that both need."""
