@@ -1,0 +1,1 @@
+"""The worker: takes connectors over REST, places their tasks and runs them."""

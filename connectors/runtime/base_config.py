@@ -1,0 +1,149 @@
+"""The options that every connector has, and the check of a whole configuration.
+
+Source: Kafka Connect's `ConnectorConfig`, `SourceConnectorConfig` and `SinkConnectorConfig`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from connectors.api.config import ConfigDef, ConfigValue, Importance, Type
+from connectors.api.connector import Connector
+from connectors.api.errors import ConfigError
+from connectors.api.validators import at_least, non_empty, one_of, regex_list
+from connectors.runtime.plugins import Kind, connector_class, converter_class, kind_of, transform_class
+from connectors.runtime.providers import resolve
+
+__all__ = ["check", "definition", "plugin_props"]
+
+_ANY = r"[\w.-]+"
+
+
+def _common() -> ConfigDef:
+    return (
+        ConfigDef()
+        .define("name", Type.STRING, doc="Name of the connector.", importance=Importance.HIGH, validator=non_empty)
+        .define("connector.class", Type.STRING, doc="Class of the connector.", importance=Importance.HIGH)
+        .define("tasks.max", Type.INT, 1, doc="Most tasks to split the work into.", validator=at_least(1))
+        .define("key.converter", Type.STRING, "string", doc="Converter of keys.")
+        .define("value.converter", Type.STRING, "canal-json", doc="Converter of values.")
+        .define(
+            "<key|value>.converter.<option>",
+            Type.STRING,
+            None,
+            doc="Option of a converter.",
+            pattern=rf"(key|value)\.converter\.{_ANY}",
+        )
+        .define("transforms", Type.LIST, (), doc="Aliases of transforms, applied in this order.")
+        .define("transforms.<alias>.<option>", Type.STRING, None, doc="A transform.", pattern=rf"transforms\.{_ANY}")
+        .define("errors.tolerance", Type.STRING, "none", doc="none: a bad record fails the task; all: it is left out.",
+                validator=one_of("none", "all"))
+        .define("errors.retry.timeout", Type.LONG, -1, doc="How long a failed put is tried again, in ms; -1: for ever.")
+        .define("errors.retry.delay.max.ms", Type.LONG, 10_000, doc="Longest pause between tries, in ms.",
+                validator=at_least(1))
+        .define("errors.log.enable", Type.BOOLEAN, True, doc="Log each bad record.")
+    )  # fmt: skip
+
+
+def _source() -> ConfigDef:
+    return (
+        ConfigDef()
+        .define("offset.flush.interval.ms", Type.LONG, 1000, doc="How often offsets are stored, in ms.",
+                validator=at_least(1))
+        .define("topic.creation.default.partitions", Type.INT, 1, doc="Partitions of topics that are created.",
+                validator=at_least(1))
+        .define("topic.creation.default.replication.factor", Type.INT, -1,
+                doc="Replicas of topics that are created; -1: the broker's default.")
+        .define("topic.creation.default.<config>", Type.STRING, None, doc="Config of topics that are created.",
+                pattern=rf"topic\.creation\.default\.{_ANY}")
+        .define("producer.override.<option>", Type.STRING, None, doc="Option of librdkafka's producer.",
+                pattern=rf"producer\.override\.{_ANY}")
+    )  # fmt: skip
+
+
+def _sink() -> ConfigDef:
+    return (
+        ConfigDef()
+        .define("topics", Type.LIST, (), doc="Topics to read; this or topics.regex.", importance=Importance.HIGH)
+        .define("topics.regex", Type.STRING, None, doc="Regular expression of topics to read.",
+                validator=lambda name, value: regex_list(name, [value]))
+        .define("offset.flush.interval.ms", Type.LONG, 1000, doc="How often offsets are committed, in ms.",
+                validator=at_least(1))
+        .define("errors.deadletterqueue.topic.name", Type.STRING, "", doc="Topic of records that cannot be handled.")
+        .define("errors.deadletterqueue.topic.replication.factor", Type.INT, -1,
+                doc="Its replicas; -1: the broker's default.")
+        .define("errors.deadletterqueue.context.headers.enable", Type.BOOLEAN, True,
+                doc="Tell in headers why and where.")
+        .define("consumer.override.<option>", Type.STRING, None, doc="Option of librdkafka's consumer.",
+                pattern=rf"consumer\.override\.{_ANY}")
+    )  # fmt: skip
+
+
+def definition(kind: Kind) -> ConfigDef:
+    """Return the options that every source or sink has."""
+    return _common() | (_source() if kind == "source" else _sink())
+
+
+def plugin_props(plugin: type[Connector], props: Mapping[str, str]) -> dict[str, str]:
+    """Return the options that are the plugin's own, or that it declares itself too (such as `topics`)."""
+    base, own = definition(kind_of(plugin)), plugin.config()
+    return {name: value for name, value in props.items() if name in own or name not in base}
+
+
+def check(props: Mapping[str, str]) -> tuple[type[Connector], list[ConfigValue]]:
+    """Check a whole configuration: the options of every connector and the plugin's own, all errors at once.
+
+    Args:
+        props: The configuration as given, references unresolved.
+
+    Returns:
+        The connector's class, and an entry for each option.
+
+    Raises:
+        ConfigError: `connector.class` is missing or unknown, or a reference cannot be resolved.
+    """
+    name = props.get("connector.class")
+    if not name:
+        raise ConfigError("Missing required option connector.class: Class of the connector.", key="connector.class")
+    plugin = connector_class(name)
+    kind = kind_of(plugin)
+    resolved = resolve(props)
+    base, own = definition(kind), plugin.config()
+    values = (base | own).validate(resolved)
+    checked = {value.name: value for value in values}
+    for value in plugin.validate(plugin_props(plugin, resolved)):
+        known = checked.setdefault(value.name, value)
+        known.errors.extend(error for error in value.errors if error not in known.errors)
+    _check_classes(checked, resolved)
+    if kind == "sink":
+        _check_topics(checked)
+    return plugin, list(checked.values())
+
+
+def _check_classes(checked: dict[str, ConfigValue], props: Mapping[str, str]) -> None:
+    for option in ("key.converter", "value.converter"):
+        _collect(checked[option], lambda option=option: converter_class(option, checked[option].value))
+    for alias in checked["transforms"].value or ():
+        option = f"transforms.{alias}.type"
+        entry = checked.setdefault(option, ConfigValue(option))
+        if option not in props:
+            entry.errors.append(f"Missing required option {option}: class of the transform {alias}")
+        else:
+            _collect(entry, lambda option=option: transform_class(option, props[option]))
+
+
+def _collect(entry: ConfigValue, call: Any) -> None:
+    try:
+        call()
+    except ConfigError as error:
+        entry.errors.append(str(error))
+
+
+def _check_topics(checked: dict[str, ConfigValue]) -> None:
+    topics, regex = checked["topics"], checked["topics.regex"]
+    if bool(topics.value) == bool(regex.value) and not topics.errors and not regex.errors:
+        topics.errors.append("Exactly one of the options topics and topics.regex is needed")
+    dead = checked["errors.deadletterqueue.topic.name"]
+    if dead.value and dead.value in (topics.value or ()):
+        dead.errors.append(f"Option {dead.name}: {dead.value} is one of the topics that are read")

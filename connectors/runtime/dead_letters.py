@@ -1,0 +1,151 @@
+"""Where records go that cannot be handled.
+
+Source: Kafka Connect's `DeadLetterQueueReporter`: the original bytes, and headers `__connect.errors.*` as UTF-8 text.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from connectors.api.errors import ConnectError, DataError, FatalError
+from connectors.api.record import SinkRecord
+from connectors.runtime.metrics import TaskMetrics
+from connectors.runtime.settings import WorkerSettings
+from connectors.runtime.state import TaskId
+
+__all__ = ["DeadLetters"]
+
+log = logging.getLogger(__name__)
+
+
+class DeadLetters:
+    """The error policy of one sink task: `errors.tolerance`, the log and the dead-letter topic.
+
+    Args:
+        task_id: The task.
+        props: Its configuration.
+        settings: The worker's settings.
+        metrics: The task's series.
+    """
+
+    def __init__(
+        self, task_id: TaskId, props: Mapping[str, str], settings: WorkerSettings, metrics: TaskMetrics
+    ) -> None:
+        self.failure: ConnectError | None = None
+        self._task_id = task_id
+        self._tolerant = props.get("errors.tolerance") == "all"
+        self._logged = props.get("errors.log.enable", "true") == "true"
+        self._headers = props.get("errors.deadletterqueue.context.headers.enable", "true") == "true"
+        name = props.get("errors.deadletterqueue.topic.name", "")
+        self._topic = settings.kafka.prefix + name if name else ""
+        self._replicas = int(props.get("errors.deadletterqueue.topic.replication.factor", -1))
+        self._connection = settings.kafka.librdkafka()
+        self._metrics = metrics
+        self._producer: Producer | None = None
+        self._waiting: list[Future[None]] = []
+
+    def open(self) -> None:
+        """Make the producer, and the topic where it is missing."""
+        if not self._topic:
+            return
+        admin = AdminClient(self._connection)
+        for future in admin.create_topics([NewTopic(self._topic, 1, self._replicas)]).values():
+            try:
+                future.result(30)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    message = f"dead-letter topic {self._topic} could not be created: {error.args[0].str()}"
+                    raise FatalError(message) from error
+        options = {"enable.idempotence": True, "acks": "all", "linger.ms": 5, "message.timeout.ms": 0}
+        self._producer = Producer(self._connection | options)
+
+    def report(self, record: SinkRecord, error: Exception) -> Future[None]:
+        """Handle a record that the target refused; may be called from any thread."""
+        return self.handle(record, error, "TASK_PUT")
+
+    def handle(self, record: SinkRecord, error: Exception, stage: str) -> Future[None]:
+        """Handle a bad record.
+
+        Args:
+            record: The record, with its original bytes.
+            error: Why it is bad.
+            stage: Kafka Connect's name of the step that failed, e.g. `VALUE_CONVERTER`.
+
+        Returns:
+            Done once the dead letter is acknowledged; failed where the task must not go on.
+        """
+        self._metrics.errors.inc()
+        if self._logged:
+            log.warning("%s: %s: %s", self._task_id, record.where, error)
+        future: Future[None] = Future()
+        if self._producer is not None:
+            self._produce(record, error, stage, future)
+        if not self._tolerant:
+            self.failure = self.failure or DataError(f"{record.where}: {error}")
+            if not future.done():
+                future.set_exception(self.failure)
+        elif self._producer is None:
+            future.set_result(None)
+        self._waiting.append(future)
+        return future
+
+    def settle(self, timeout_s: float = 30) -> None:
+        """Wait until all dead letters are acknowledged; blocks.
+
+        Raises:
+            ConnectError: The policy says that the task must not go on, or a dead letter was refused.
+        """
+        if self._producer is not None and self._waiting:
+            self._producer.flush(timeout_s)
+        waiting, self._waiting = self._waiting, []
+        if self.failure is not None:
+            raise self.failure
+        for future in waiting:
+            if not future.done():
+                raise FatalError(f"dead letters were not acknowledged by {self._topic} within {timeout_s:.0f} s")
+            future.result()
+
+    def _produce(self, record: SinkRecord, error: Exception, stage: str, future: Future[None]) -> None:
+        def delivered(problem: KafkaError | None, _message: Any) -> None:
+            if problem is not None:
+                self.failure = FatalError(f"dead-letter topic {self._topic}: Kafka refused a record: {problem.str()}")
+                if not future.done():
+                    future.set_exception(self.failure)
+            elif not future.done():
+                future.set_result(None)
+
+        assert self._producer is not None
+        headers = list(record.headers) + (self._context(record, error, stage) if self._headers else [])
+        self._metrics.dead_letters.inc()
+        self._producer.produce(
+            self._topic,
+            record.raw_value,
+            record.raw_key,
+            headers=headers,
+            timestamp=record.timestamp_ms,
+            on_delivery=delivered,
+        )
+        self._producer.poll(0)
+
+    def _context(self, record: SinkRecord, error: Exception, stage: str) -> list[tuple[str, bytes]]:
+        name = f"{type(error).__module__}.{type(error).__qualname__}"
+        values = {
+            "topic": record.topic,
+            "partition": str(record.partition),
+            "offset": str(record.offset),
+            "connector.name": self._task_id.connector,
+            "task.id": str(self._task_id.number),
+            "stage": stage,
+            "class.name": name,
+            "exception.class.name": name,
+            "exception.message": str(error),
+            "exception.stacktrace": "".join(traceback.format_exception(error)),
+        }
+        return [(f"__connect.errors.{key}", value.encode(errors="replace")) for key, value in values.items()]

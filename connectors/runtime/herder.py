@@ -1,0 +1,239 @@
+"""Brings what runs on this worker in line with what the cluster's memory says should run here.
+
+Everybody reads the same memory. The leader alone writes placements; each worker starts and stops its own share and
+reports its states. The loop runs at every change and, to be safe, every few seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from mode import Service
+
+from connectors.api.errors import ConnectError
+from connectors.runtime.assembly import Assembly
+from connectors.runtime.membership import Members, Membership
+from connectors.runtime.placement import Demand, place
+from connectors.runtime.plugins import connector_class, kind_of
+from connectors.runtime.settings import WorkerSettings
+from connectors.runtime.state import State, Status, Target, TaskId
+from connectors.runtime.store import Store
+
+__all__ = ["Herder"]
+
+log = logging.getLogger(__name__)
+
+
+class Herder(Service):  # type: ignore[misc]
+    """The control loop of a worker.
+
+    Args:
+        settings: The worker's settings.
+    """
+
+    PERIOD_S = 3.0
+    GRACEFUL_S = 5.0
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.members = Members("", {}, {})
+        self.store = Store(settings, self._changed)
+        self._membership = Membership(settings, self._members_changed)
+        self._wake = asyncio.Event()
+        self._assembly = Assembly(settings, self.store, self._reported)
+        self._reports: asyncio.Queue[tuple[TaskId, State, str]] = asyncio.Queue()
+        self._last_round = 0.0
+
+    @property
+    def me(self) -> str:
+        """This worker's name."""
+        return self.settings.worker_id
+
+    @property
+    def ready(self) -> bool:
+        """Whether the memory is read and the group joined."""
+        return bool(self.members.leader)
+
+    def seconds_since_round(self) -> float:
+        """Return how long ago the loop last went round."""
+        return self.loop.time() - self._last_round
+
+    async def on_start(self) -> None:
+        """Read the memory, join the group."""
+        self._loop = asyncio.get_running_loop()
+        self._last_round = self._loop.time()
+        for topic in (self.store.configs, self.store.statuses, self.store.offsets):
+            await self.add_runtime_dependency(topic)
+        await self.add_runtime_dependency(self._membership)
+
+    async def on_stop(self) -> None:
+        """Stop all tasks here, so that others can take them without duplicates; then leave."""
+        await self._assembly.stop_all(self.GRACEFUL_S)
+        await self._write_reports()
+
+    # --- what wakes the loop ---
+
+    def _changed(self, _key: str) -> None:
+        self._wake.set()
+
+    def _members_changed(self, members: Members) -> None:
+        log.info("Workers: %s; leader: %s", ", ".join(sorted(members.roles)), members.leader)
+        self.members = members
+        self._wake.set()
+
+    def _reported(self, task: TaskId, state: State, trace: str) -> None:
+        """Take a report from a task's thread."""
+        self._loop.call_soon_threadsafe(self._take_report, task, state, trace)
+
+    def _take_report(self, task: TaskId, state: State, trace: str) -> None:
+        self._reports.put_nowait((task, state, trace))
+        self._wake.set()
+
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _rounds(self) -> None:
+        while not self.should_stop:
+            try:
+                await asyncio.wait_for(self._wake.wait(), self.PERIOD_S)
+            except TimeoutError:
+                log.debug("Looking again")
+            self._wake.clear()
+            await self._round()
+            self._last_round = self._loop.time()
+
+    async def _round(self) -> None:
+        await self._write_reports()
+        if not self.ready:
+            return
+        if self.members.leader == self.me:
+            await self._lead()
+        await self._follow()
+        await self._write_reports()
+
+    # --- the leader's part ---
+
+    async def _lead(self) -> None:
+        demands = []
+        for name in self.store.connectors():
+            config = self.store.config(name) or {}
+            try:
+                kind = kind_of(connector_class(config.get("connector.class", "")))
+            except ConnectError as error:
+                await self._set_connector(name, State.FAILED, str(error))
+                continue
+            tasks = 0 if self.store.target(name) is Target.STOPPED else len(self.store.task_configs(name))
+            demands.append(Demand(name, kind, tasks))
+        now = self.store.placement()
+        wanted = place(demands, self.members.roles, now)
+        if wanted is not now:
+            log.info("Placement %d: %s", wanted.epoch, wanted.tasks)
+            await self.store.put_placement(wanted)
+        await self._forget_leftovers({demand.name for demand in demands})
+
+    async def _forget_leftovers(self, known: set[str]) -> None:
+        """Remove statuses of connectors and tasks that are gone."""
+        for key in list(self.store.statuses.data):
+            if key.startswith("status-connector-") and key.removeprefix("status-connector-") not in known:
+                await self.store.statuses.write(key, None)
+            elif key.startswith("status-task-"):
+                name, _, number = key.removeprefix("status-task-").rpartition("-")
+                wanted = len(self.store.task_configs(name)) if name in known else 0
+                stopped = self.store.target(name) is Target.STOPPED
+                if (stopped or int(number) >= wanted) and not self._runs(TaskId(name, int(number))):
+                    await self.store.statuses.write(key, None)
+
+    def _runs(self, task: TaskId) -> bool:
+        status = self.store.task_status(task)
+        living = status is not None and status.worker_id in self.members.roles
+        return living and status is not None and status.state in (State.RUNNING, State.PAUSED)
+
+    # --- every worker's part ---
+
+    async def _follow(self) -> None:
+        placement = self.store.placement()
+        mine = self.me in self.members.roles
+        connectors = {name for name, worker in placement.connectors.items() if mine and worker == self.me}
+        for name in sorted(connectors):
+            await self._follow_connector(name)
+        tasks = {_task_id(text) for text, worker in placement.tasks.items() if mine and worker == self.me}
+        await self._assembly.keep_only(tasks, self.GRACEFUL_S)
+        for task in sorted(tasks):
+            if not self.store.busy_elsewhere(task, self.me, set(self.members.roles)):
+                await self._follow_task(task)
+
+    async def _follow_connector(self, name: str) -> None:
+        target = self.store.target(name)
+        try:
+            configs = await self._assembly.plan(name)
+        except ConnectError as error:
+            await self._set_connector(name, State.FAILED, str(error))
+            return
+        if configs is not None and configs != self.store.task_configs(name):
+            await self.store.put_task_configs(name, configs)
+        state = {Target.STARTED: State.RUNNING, Target.PAUSED: State.PAUSED, Target.STOPPED: State.STOPPED}[target]
+        await self._set_connector(name, state)
+
+    async def _follow_task(self, task: TaskId) -> None:
+        configs = self.store.task_configs(task.connector)
+        if task.number >= len(configs) or self.store.target(task.connector) is Target.STOPPED:
+            return
+        paused = self.store.target(task.connector) is Target.PAUSED
+        restarts = self.store.restarts(task.connector).get(str(task.number), 0)
+        await self._assembly.keep(task, configs[task.number], restarts, paused=paused)
+
+    async def _set_connector(self, name: str, state: State, trace: str = "") -> None:
+        wanted = Status(state, self.me, trace)
+        if self.store.connector_status(name) != wanted:
+            await self.store.put_connector_status(name, wanted)
+
+    async def _write_reports(self) -> None:
+        latest: dict[TaskId, Status] = {}
+        while not self._reports.empty():
+            task, state, trace = self._reports.get_nowait()
+            latest[task] = Status(state, self.me, trace)
+        for task, status in latest.items():
+            gone = task.connector not in self.store.connectors()
+            known = self.store.task_status(task)
+            # A report that comes late must not cover the state that the task's new worker reported.
+            taken = known is not None and known.worker_id != self.me and known.worker_id in self.members.roles
+            late = taken and status.state is State.UNASSIGNED
+            if known != status and not late:
+                await self.store.put_task_status(task, None if gone else status)
+
+    # --- for REST ---
+
+    async def put_config(self, name: str, config: dict[str, str]) -> None:
+        """Store a configuration; the workers take it from there."""
+        await self.store.put_config(name, config)
+
+    async def restart(self, name: str, tasks: list[int]) -> None:
+        """Restart a connector and some of its tasks."""
+        await self.store.request_restart(name, ["connector", *map(str, tasks)])
+
+    async def restart_task(self, task: TaskId) -> None:
+        """Restart one task."""
+        await self.store.request_restart(task.connector, [str(task.number)])
+
+    def status(self, name: str) -> dict[str, Any]:
+        """Return Kafka Connect's status of a connector."""
+        connector = self.store.connector_status(name) or Status(State.UNASSIGNED, "")
+        count = 0 if self.store.target(name) is Target.STOPPED else len(self.store.task_configs(name))
+        return {
+            "name": name,
+            "connector": connector.to_json(),
+            "tasks": [{"id": number} | self.task_status(TaskId(name, number)) for number in range(count)],
+        }
+
+    def task_status(self, task: TaskId) -> dict[str, Any]:
+        """Return Kafka Connect's status of a task; one whose worker is gone is UNASSIGNED."""
+        status = self.store.task_status(task) or Status(State.UNASSIGNED, "")
+        if self.ready and status.worker_id not in self.members.roles:
+            status = Status(State.UNASSIGNED, status.worker_id)
+        return status.to_json()
+
+
+def _task_id(text: str) -> TaskId:
+    name, _, number = text.rpartition("-")
+    return TaskId(name, int(number))

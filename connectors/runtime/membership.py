@@ -1,0 +1,115 @@
+"""Who is alive and who leads, by Kafka's group protocol.
+
+A consumer that never takes a partition joins the group `<cluster>-workers`. What the leader's assignor hands out is
+not partitions but the list of members, so that every worker learns the same view in the same generation.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer
+from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
+from mode import Service
+
+from connectors.runtime.settings import Role, WorkerSettings
+
+__all__ = ["Members", "Membership"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """One generation of the group.
+
+    Attributes:
+        leader: The worker that places tasks.
+        roles: Living workers and their roles.
+        urls: Their REST addresses.
+    """
+
+    leader: str
+    roles: dict[str, Role]
+    urls: dict[str, str]
+
+
+class _MembersAssignor(AbstractPartitionAssignor):  # type: ignore[misc]
+    """Hands the list of members to every member. An instance, not a class, as it carries the worker's own data."""
+
+    name = "connect-members"
+
+    def __init__(self, settings: WorkerSettings, changed: Callable[[Members], None]) -> None:
+        self._me = {"id": settings.worker_id, "role": settings.role, "url": settings.rest_url}
+        self._changed = changed
+
+    def metadata(self, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
+        """Tell the group who this worker is."""
+        return ConsumerProtocolMemberMetadata(0, list(topics), orjson.dumps(self._me))
+
+    def assign(
+        self, cluster: Any, members: Mapping[str, ConsumerProtocolMemberMetadata]
+    ) -> dict[str, ConsumerProtocolMemberAssignment]:
+        """Called on the leader alone: give everybody the list."""
+        known = [orjson.loads(member.user_data) for member in members.values()]
+        view = orjson.dumps({"leader": self._me["id"], "members": known})
+        return {member: ConsumerProtocolMemberAssignment(0, [], view) for member in members}
+
+    def on_assignment(self, assignment: ConsumerProtocolMemberAssignment) -> None:
+        """Called on every worker with what the leader gave it."""
+        view = orjson.loads(assignment.user_data)
+        roles = {member["id"]: member["role"] for member in view["members"]}
+        urls = {member["id"]: member["url"] for member in view["members"]}
+        self._changed(Members(view["leader"], roles, urls))
+
+
+class Membership(Service):  # type: ignore[misc]
+    """This worker's place in the group.
+
+    Args:
+        settings: The worker's settings.
+        changed: Called with each new generation.
+    """
+
+    # A dead worker is noticed after the session time-out; a busy one must not be taken for dead.
+    SESSION_MS = 8000
+    HEARTBEAT_MS = 2000
+
+    def __init__(self, settings: WorkerSettings, changed: Callable[[Members], None]) -> None:
+        super().__init__()
+        self._settings = settings
+        self._assignor = _MembersAssignor(settings, changed)
+
+    async def on_start(self) -> None:
+        """Join."""
+        settings = self._settings
+        self._consumer = AIOKafkaConsumer(
+            settings.internal("configs"),
+            **settings.kafka.aiokafka(),
+            group_id=settings.internal("workers"),
+            group_instance_id=settings.worker_id.replace(":", "_"),
+            partition_assignment_strategy=[self._assignor],
+            enable_auto_commit=False,
+            session_timeout_ms=self.SESSION_MS,
+            heartbeat_interval_ms=self.HEARTBEAT_MS,
+            # Nothing is ever polled here.
+            max_poll_interval_ms=2**31 - 1,
+        )
+        await self._consumer.start()
+
+    async def on_stop(self) -> None:
+        """Leave at once, so that others need not wait for the session to end."""
+        if hasattr(self, "_consumer"):
+            await self._leave()
+            await self._consumer.stop()
+
+    async def _leave(self) -> None:
+        # aiokafka leaves the group on close only for members without an instance id.
+        coordinator = self._consumer._coordinator
+        if coordinator is not None and hasattr(coordinator, "_group_instance_id"):
+            coordinator._group_instance_id = None

@@ -1,0 +1,127 @@
+"""Plugins by entry point: installing a distribution makes its plugins available."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal
+
+from connectors.api.connector import Connector
+from connectors.api.converter import Converter
+from connectors.api.errors import ConfigError, did_you_mean
+from connectors.api.sink import SinkConnector
+from connectors.api.source import SourceConnector
+from connectors.api.transform import Predicate, Transform
+
+__all__ = ["Kind", "aliases", "connector_class", "connectors", "converter_class", "kind_of", "transform_class"]
+
+log = logging.getLogger(__name__)
+
+Kind = Literal["source", "sink"]
+GROUPS = {
+    "connectors": Connector,
+    "converters": Converter,
+    "transforms": Transform,
+    "predicates": Predicate,
+}
+
+
+@cache
+def _found(group: str) -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=f"faust_connect.{group}")}
+
+
+def _load(group: str, point: EntryPoint) -> Any:
+    plugin = point.load()
+    base = GROUPS[group]
+    if not (isinstance(plugin, type) and issubclass(plugin, base)):
+        raise TypeError(f"{point.value} is no {base.__name__}")
+    return plugin
+
+
+def connectors() -> dict[str, type[Connector]]:
+    """Return the connector classes that can be imported; those that cannot are named in the log."""
+    found: dict[str, type[Connector]] = {}
+    for name, point in sorted(_found("connectors").items()):
+        try:
+            found[name] = _load("connectors", point)
+        except (ImportError, AttributeError, TypeError) as error:
+            log.warning("Plugin %s (%s) is left out: %s", name, point.value, error)
+    return found
+
+
+def kind_of(plugin: type[Connector]) -> Kind:
+    """Tell whether a connector is a source or a sink.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    if issubclass(plugin, SourceConnector):
+        return "source"
+    if issubclass(plugin, SinkConnector):
+        return "sink"
+    raise ConfigError(f"{plugin.__name__} is neither a SourceConnector nor a SinkConnector", key="connector.class")
+
+
+def aliases(plugin: type[Connector]) -> set[str]:
+    """Return the names that a connector class goes by: full path, simple name, name without Source or Sink."""
+    name = plugin.__name__
+    short = name.removesuffix("Connector").removesuffix("Source").removesuffix("Sink")
+    return {f"{plugin.__module__}.{name}", f"{plugin.__module__}:{name}", name, name.removesuffix("Connector"), short}
+
+
+def connector_class(name: str) -> type[Connector]:
+    """Return the connector class of a name.
+
+    Args:
+        name: One of its `aliases`, the entry point's name, or a dotted path that can be imported.
+
+    Raises:
+        ConfigError: There is none, or more than one.
+    """
+    known = connectors()
+    if name in known:
+        return known[name]
+    matching = {plugin for plugin in known.values() if name in aliases(plugin)}
+    if len(matching) > 1:
+        which = ", ".join(sorted(plugin.__name__ for plugin in matching))
+        raise ConfigError(f"Option connector.class: {name} is ambiguous: {which}", key="connector.class")
+    if matching:
+        return matching.pop()
+    return _by_path(name, sorted(known))
+
+
+def _by_path(name: str, known: list[str]) -> type[Connector]:
+    module, _, attribute = name.replace(":", ".").rpartition(".")
+    try:
+        plugin = getattr(importlib.import_module(module), attribute) if module else None
+    except (ImportError, AttributeError, ValueError):
+        plugin = None
+    if not (isinstance(plugin, type) and issubclass(plugin, Connector)):
+        near = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+        raise ConfigError(f"Option connector.class: no connector {name}{near}", key="connector.class")
+    return plugin
+
+
+def converter_class(option: str, name: str) -> type[Converter]:
+    """Return the converter class of a name; `option` is named in the error."""
+    return _named("converters", option, name)
+
+
+def transform_class(option: str, name: str) -> type[Transform]:
+    """Return the transform class of a name; `option` is named in the error."""
+    return _named("transforms", option, name)
+
+
+def _named(group: str, option: str, name: str) -> Any:
+    points = _found(group)
+    point = points.get(name) or next((each for each in points.values() if each.value.endswith(f":{name}")), None)
+    if point is None:
+        near = did_you_mean(name, points) or f"; there are {', '.join(sorted(points)) or 'none'}"
+        raise ConfigError(f"Option {option}: no {group.removesuffix('s')} {name}{near}", key=option)
+    try:
+        return _load(group, point)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise ConfigError(f"Option {option}: {name} cannot be loaded: {error}", key=option) from error

@@ -1,0 +1,86 @@
+"""A worker's settings, read from the environment."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from connectors.api.errors import ConfigError, did_you_mean
+from connectors.clients.kafka import KafkaSettings
+
+__all__ = ["Role", "WorkerSettings"]
+
+Role = Literal["source", "sink", "all"]
+_ROLES: tuple[Role, ...] = ("source", "sink", "all")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """Settings of one worker.
+
+    Attributes:
+        kafka: How to reach Kafka.
+        cluster: Name of the cluster of workers; prefix of its internal topics and its group.
+        role: Which tasks it takes.
+        rest_host: Address that REST binds to.
+        rest_port: Port that REST binds to.
+        worker_id: Name among the workers; stable over a restart, so that a worker gets its own tasks back.
+    """
+
+    kafka: KafkaSettings
+    cluster: str = "connect"
+    role: Role = "all"
+    rest_host: str = "127.0.0.1"
+    rest_port: int = 8083
+    worker_id: str = ""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> WorkerSettings:
+        """Read `CONNECTORS_CLUSTER`, `_ROLE`, `_REST_HOST`, `_REST_PORT`, `_WORKER_ID`, `PORT` and `KAFKA_*`.
+
+        Raises:
+            ConfigError: A value cannot be used.
+        """
+        env = os.environ if env is None else env
+        port = _port(env)
+        host = env.get("CONNECTORS_REST_HOST", "127.0.0.1")
+        return cls(
+            kafka=KafkaSettings.from_env(env),
+            cluster=env.get("CONNECTORS_CLUSTER", "connect"),
+            role=_role(env.get("CONNECTORS_ROLE", "all")),
+            rest_host=host,
+            rest_port=port,
+            worker_id=env.get("CONNECTORS_WORKER_ID") or f"{socket.gethostname()}:{port}",
+        )
+
+    @property
+    def rest_url(self) -> str:
+        """Where this worker's REST answers."""
+        return f"http://{self.rest_host}:{self.rest_port}"
+
+    def internal(self, name: str) -> str:
+        """Return the name of an internal topic or group: `configs`, `offsets`, `status`, `workers`."""
+        return f"{self.kafka.prefix}{self.cluster}-{name}"
+
+    def group(self, connector: str) -> str:
+        """Return the consumer group of a sink connector."""
+        return f"{self.kafka.prefix}connect-{connector}"
+
+
+def _role(text: str) -> Role:
+    for role in _ROLES:
+        if text == role:
+            return role
+    near = did_you_mean(text, _ROLES)
+    raise ConfigError(f"CONNECTORS_ROLE: {text!r} is not one of {', '.join(_ROLES)}{near}", key="CONNECTORS_ROLE")
+
+
+def _port(env: Mapping[str, str]) -> int:
+    name = "PORT" if env.get("PORT") else "CONNECTORS_REST_PORT"
+    text = env.get(name) or "8083"
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise ConfigError(f"{name}: {text!r} is no port", key=name)
+    return int(text)

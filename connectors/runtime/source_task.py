@@ -1,0 +1,275 @@
+"""Runs a source task: poll, convert, produce, and store offsets of what is acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections import deque
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from connectors.api.errors import ConnectError, DataError, FatalError
+from connectors.api.record import RecordMetadata, SourceRecord
+from connectors.api.source import SourceTask
+from connectors.runtime.conversion import Chain, converter
+from connectors.runtime.task import Report, TaskRunner, TaskSpec
+
+__all__ = ["SourceTaskRunner", "StoredOffsets"]
+
+log = logging.getLogger(__name__)
+
+Pairs = list[tuple[dict[str, Any], dict[str, Any]]]
+
+
+class StoredOffsets:
+    """The offsets that the cluster's memory held when the task started."""
+
+    def __init__(self, pairs: Pairs) -> None:
+        self._pairs = pairs
+
+    def offset(self, partition: Any) -> dict[str, Any] | None:
+        """Return the stored offset of a source partition, or None."""
+        wanted = dict(partition)
+        return next((dict(offset) for known, offset in self._pairs if known == wanted), None)
+
+    def offsets(self) -> Pairs:
+        """Return all pairs."""
+        return list(self._pairs)
+
+
+class _Context:
+    def __init__(self, spec: TaskSpec, stored: StoredOffsets) -> None:
+        self.connector = spec.task_id.connector
+        self.offset_storage_reader = stored
+        self._props = spec.props
+
+    def configs(self) -> dict[str, str]:
+        return dict(self._props)
+
+
+class _Sent:
+    """A record on its way; librdkafka calls it with the outcome."""
+
+    __slots__ = ("done", "owner", "record")
+
+    def __init__(self, owner: SourceTaskRunner, record: SourceRecord) -> None:
+        self.owner = owner
+        self.record = record
+        self.done = False
+
+    def __call__(self, error: KafkaError | None, message: Any) -> None:
+        if error is None:
+            self.done = True
+            if self.owner.wants_records:
+                place = RecordMetadata(message.topic(), message.partition(), message.offset())
+                self.owner.acked.append((self.record, place))
+        elif self.owner.failure is None:
+            self.owner.failure = FatalError(f"topic {self.record.topic}: Kafka refused a record: {error.str()}")
+
+
+class SourceTaskRunner(TaskRunner):
+    """See `TaskRunner`.
+
+    An offset is stored only once its record and all records before it are acknowledged by all in-sync replicas: the
+    records wait in one queue in the order polled, and only its acknowledged head is taken off.
+    """
+
+    task: SourceTask
+
+    def __init__(self, spec: TaskSpec, report: Report, stored: StoredOffsets) -> None:
+        super().__init__(spec, report)
+        self.failure: ConnectError | None = None
+        self.acked: list[tuple[SourceRecord, RecordMetadata]] = []
+        self.wants_records = type(self.task).commit_record is not SourceTask.commit_record
+        self._stored = stored
+        self._inflight: deque[_Sent] = deque()
+        self._offsets: dict[str, Any] = {}
+        self._known_topics: set[str] = set()
+        self._flush_s = int(spec.props.get("offset.flush.interval.ms", 1000)) / 1000
+        self._next_flush = time.monotonic() + self._flush_s
+        self._tolerant = spec.props.get("errors.tolerance") == "all"
+
+    async def open(self) -> None:
+        """Make the producer, start the plugin."""
+        props = self.spec.props
+        self._key, self._value = converter(props, "key", "string"), converter(props, "value", "canal-json")
+        self._chain = Chain(props)
+        connection = self.spec.settings.kafka.librdkafka()
+        self._admin = AdminClient(connection)
+        self._producer = Producer(connection | _PRODUCER | _overrides(props))
+        self._prefix = self.spec.settings.kafka.prefix
+        self.task.initialize(_Context(self.spec, self._stored))
+        await self.retried(lambda: self.call(self.task.start, props))
+
+    async def step(self) -> None:
+        """Poll once, produce what came, store offsets when it is time."""
+        records = await self._poll()
+        if records:
+            self.metrics.polled.inc(len(records))
+            await self._send(records)
+        await self._settle()
+        if time.monotonic() >= self._next_flush:
+            await self._store_offsets()
+
+    async def idle(self) -> None:
+        """While paused: take acknowledgements, store their offsets."""
+        await self.wait(0.2)
+        await self._settle()
+        await self._store_offsets()
+
+    async def finish(self) -> None:
+        """Wait for the last acknowledgements and store their offsets."""
+        deadline = time.monotonic() + 4
+        while self._inflight and time.monotonic() < deadline:
+            await asyncio.to_thread(self._producer.poll, 0.1)
+            await self._settle()
+        await self._store_offsets()
+
+    async def release(self) -> None:
+        """Drop what is unsent; it was never acknowledged, so the next start polls it again."""
+        if hasattr(self, "_producer"):
+            self._producer.purge()
+            await asyncio.to_thread(self._producer.flush, 1)
+            self._chain.close()
+
+    async def _poll(self) -> list[SourceRecord] | None:
+        polling = asyncio.ensure_future(self.retried(lambda: self.call(self.task.poll)))
+        # Acknowledgements are taken while the plugin waits for its source.
+        while True:
+            done, _ = await asyncio.wait([polling], timeout=0.05)
+            if done:
+                return polling.result()  # type: ignore[no-any-return]
+            self._producer.poll(0)
+            if self._inflight and time.monotonic() >= self._next_flush:
+                await self._settle()
+                await self._store_offsets()
+
+    async def _send(self, records: list[SourceRecord]) -> None:
+        await self._create_topics({record.topic for record in records})
+        for number, record in enumerate(records):
+            self._produce(record)
+            if number % 500 == 499:
+                self._producer.poll(0)
+                if self.failure is not None:
+                    raise self.failure
+        self._producer.poll(0)
+
+    def _produce(self, record: SourceRecord) -> None:
+        sent = _Sent(self, record)
+        self._inflight.append(sent)
+        changed = self._chain.apply(record) if self._chain else record
+        if changed is None:
+            sent.done = True
+            return
+        try:
+            key = changed.key
+            if key is not None and not isinstance(key, bytes):
+                key = self._key.from_connect(changed.topic, changed.headers, key)
+            value = self._value.from_connect(changed.topic, changed.headers, changed.value)
+        except DataError as error:
+            self.metrics.errors.inc()
+            if not self._tolerant:
+                raise DataError(f"topic {changed.topic}, source offset {record.source_offset}: {error}") from error
+            log.warning("%s: left out a record of topic %s: %s", self.spec.task_id, changed.topic, error)
+            sent.done = True
+            return
+        options: dict[str, Any] = {"headers": changed.headers} if changed.headers else {}
+        if changed.partition is not None:
+            options["partition"] = changed.partition
+        if changed.timestamp_ms is not None:
+            options["timestamp"] = changed.timestamp_ms
+        while True:
+            try:
+                self._producer.produce(self._prefix + changed.topic, value, key, on_delivery=sent, **options)
+            except BufferError:  # back-pressure: wait for acknowledgements
+                self._producer.poll(0.1)
+            except KafkaException as error:
+                raise FatalError(f"topic {changed.topic}: Kafka refused a record: {error.args[0].str()}") from error
+            else:
+                return
+
+    async def _settle(self) -> None:
+        """Take the acknowledged head off the queue, and keep the offset after it."""
+        self._producer.poll(0)
+        if self.failure is not None:
+            raise self.failure
+        inflight, count = self._inflight, 0
+        while inflight and inflight[0].done:
+            record = inflight.popleft().record
+            count += 1
+            if record.source_offset is not None:
+                self._offsets[json.dumps(record.source_partition or {}, sort_keys=True)] = record.source_offset
+        if count:
+            self.metrics.written.inc(count)
+        acked, self.acked = self.acked, []
+        for record, place in acked:
+            await self.call(self.task.commit_record, record, place)
+
+    async def _store_offsets(self) -> None:
+        """Write the offsets to their topic and wait until all in-sync replicas have them."""
+        self._next_flush = time.monotonic() + self._flush_s
+        if not self._offsets:
+            return
+        offsets, self._offsets = self._offsets, {}
+        missing = len(offsets)
+
+        def stored(error: KafkaError | None, _message: Any) -> None:
+            nonlocal missing
+            missing -= 1
+            if error is not None:
+                self.failure = FatalError(f"source offsets could not be stored: {error.str()}")
+
+        topic = self.spec.settings.internal("offsets")
+        for partition, offset in offsets.items():
+            key = f'["{self.spec.task_id.connector}", {partition}]'
+            self._producer.produce(topic, json.dumps(dict(offset)), key, partition=0, on_delivery=stored)
+        while missing and self.failure is None:
+            await asyncio.to_thread(self._producer.poll, 0.05)
+        if self.failure is not None:
+            raise self.failure
+        await self.call(self.task.commit)
+
+    async def _create_topics(self, topics: set[str]) -> None:
+        new = topics - self._known_topics
+        if not new:
+            return
+        existing = (await asyncio.to_thread(self._admin.list_topics, timeout=30)).topics
+        missing = [self._new_topic(topic) for topic in sorted(new) if self._prefix + topic not in existing]
+        if missing:
+            for topic, future in self._admin.create_topics(missing).items():
+                try:
+                    await asyncio.wrap_future(future)
+                except KafkaException as error:
+                    if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                        raise FatalError(f"topic {topic} could not be created: {error.args[0].str()}") from error
+        self._known_topics |= new
+
+    def _new_topic(self, topic: str) -> NewTopic:
+        prefix = "topic.creation.default."
+        given = {k.removeprefix(prefix): v for k, v in self.spec.props.items() if k.startswith(prefix)}
+        partitions, replicas = int(given.pop("partitions", 1)), int(given.pop("replication.factor", -1))
+        return NewTopic(self._prefix + topic, partitions, replicas, config=given)
+
+
+_PRODUCER: dict[str, Any] = {
+    "enable.idempotence": True,
+    "acks": "all",
+    "linger.ms": 10,
+    "compression.type": "lz4",
+    "batch.size": 262_144,
+    # Java's partitioner, so that keys land where other clients put them.
+    "partitioner": "murmur2_random",
+    "queue.buffering.max.kbytes": 32_768,
+    "queue.buffering.max.messages": 50_000,
+    # A broker that is away is waited for: giving up would drop the record.
+    "message.timeout.ms": 0,
+}
+
+
+def _overrides(props: dict[str, str]) -> dict[str, str]:
+    prefix = "producer.override."
+    return {name.removeprefix(prefix): value for name, value in props.items() if name.startswith(prefix)}

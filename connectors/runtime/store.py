@@ -1,0 +1,142 @@
+"""The cluster's memory: configs, target states, placement, statuses and source offsets, in three compacted topics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from connectors.runtime.settings import WorkerSettings
+from connectors.runtime.state import State, Status, Target, TaskId
+from tables.compacted import CompactedTopic
+
+__all__ = ["Placement", "Store"]
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Who runs what.
+
+    Attributes:
+        epoch: Rises with each change.
+        connectors: Connector to worker.
+        tasks: Task, as `connector-number`, to worker.
+    """
+
+    epoch: int = 0
+    connectors: dict[str, str] = field(default_factory=dict)
+    tasks: dict[str, str] = field(default_factory=dict)
+
+
+class Store:
+    """Reads and writes the three topics.
+
+    Keys are Kafka Connect's (`connector-<c>`, `target-state-<c>`, `task-<c>`, `status-connector-<c>`,
+    `status-task-<c>-<n>`, offsets under `["<c>", {partition}]`), plus `placement` and `restart-<c>`.
+
+    Args:
+        settings: The worker's settings.
+        changed: Called at every change of configs or statuses, with its key.
+    """
+
+    def __init__(self, settings: WorkerSettings, changed: Callable[[str], None]) -> None:
+        def listener(key: str, _value: Any) -> None:
+            changed(key)
+
+        client = settings.kafka.aiokafka()
+        self.configs = CompactedTopic(settings.internal("configs"), client, listener=listener)
+        self.statuses = CompactedTopic(settings.internal("status"), client, listener=listener)
+        self.offsets = CompactedTopic(settings.internal("offsets"), client)
+
+    def connectors(self) -> list[str]:
+        """Return the names of all connectors."""
+        prefix = "connector-"
+        return sorted(key.removeprefix(prefix) for key in self.configs.data if key.startswith(prefix))
+
+    def config(self, connector: str) -> dict[str, str] | None:
+        """Return a connector's configuration as it was given, or None."""
+        entry = self.configs.data.get(f"connector-{connector}")
+        return None if entry is None else dict(entry["config"])
+
+    def target(self, connector: str) -> Target:
+        """Return what a connector should do."""
+        entry = self.configs.data.get(f"target-state-{connector}")
+        return Target.STARTED if entry is None else Target(entry["state"])
+
+    def task_configs(self, connector: str) -> list[dict[str, str]]:
+        """Return the configurations of a connector's tasks."""
+        entry = self.configs.data.get(f"task-{connector}")
+        return [] if entry is None else list(entry["configs"])
+
+    def restarts(self, connector: str) -> dict[str, int]:
+        """Return how often the connector (`connector`) and its tasks (their numbers) were asked to restart."""
+        return dict(self.configs.data.get(f"restart-{connector}") or {})
+
+    def placement(self) -> Placement:
+        """Return who runs what."""
+        entry = self.configs.data.get("placement")
+        return Placement() if entry is None else Placement(entry["epoch"], entry["connectors"], entry["tasks"])
+
+    def connector_status(self, connector: str) -> Status | None:
+        """Return the state of a connector, or None before the first report."""
+        entry = self.statuses.data.get(f"status-connector-{connector}")
+        return None if entry is None else Status.from_json(entry)
+
+    def task_status(self, task: TaskId) -> Status | None:
+        """Return the state of a task, or None before the first report."""
+        entry = self.statuses.data.get(f"status-task-{task}")
+        return None if entry is None else Status.from_json(entry)
+
+    async def put_config(self, connector: str, config: dict[str, str]) -> None:
+        """Store a configuration."""
+        await self.configs.write(f"connector-{connector}", {"config": config})
+
+    async def put_target(self, connector: str, target: Target) -> None:
+        """Store what a connector should do."""
+        await self.configs.write(f"target-state-{connector}", {"state": target.value})
+
+    async def put_task_configs(self, connector: str, configs: list[dict[str, str]]) -> None:
+        """Store the task configurations of a connector; one record, so that they count all or not at all."""
+        await self.configs.write(f"task-{connector}", {"configs": configs})
+
+    async def put_placement(self, placement: Placement) -> None:
+        """Store who runs what."""
+        value = {"epoch": placement.epoch, "connectors": placement.connectors, "tasks": placement.tasks}
+        await self.configs.write("placement", value)
+
+    async def request_restart(self, connector: str, parts: list[str]) -> None:
+        """Ask for a restart of the connector (`connector`) or of tasks (their numbers)."""
+        counts = self.restarts(connector)
+        await self.configs.write(f"restart-{connector}", counts | {part: counts.get(part, 0) + 1 for part in parts})
+
+    async def delete(self, connector: str) -> None:
+        """Remove a connector. Its offsets stay, as in Kafka Connect."""
+        for key in (f"connector-{connector}", f"target-state-{connector}", f"task-{connector}", f"restart-{connector}"):
+            if key in self.configs.data:
+                await self.configs.write(key, None)
+
+    async def put_connector_status(self, connector: str, status: Status | None) -> None:
+        """Report the state of a connector; None forgets it."""
+        await self.statuses.write(f"status-connector-{connector}", status and status.to_json())
+
+    async def put_task_status(self, task: TaskId, status: Status | None) -> None:
+        """Report the state of a task; None forgets it."""
+        await self.statuses.write(f"status-task-{task}", status and status.to_json())
+
+    def source_offsets(self, connector: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """Return the stored offsets of a source connector as (partition, offset)."""
+        found = []
+        for key, offset in self.offsets.data.items():
+            name, partition = orjson.loads(key)
+            if name == connector:
+                found.append((partition, offset))
+        return found
+
+    def busy_elsewhere(self, task: TaskId, me: str, members: set[str]) -> bool:
+        """Tell whether another living worker still runs a task that was moved here."""
+        status = self.task_status(task)
+        if status is None or status.worker_id == me or status.worker_id not in members:
+            return False
+        return status.state in (State.RUNNING, State.PAUSED, State.RESTARTING)

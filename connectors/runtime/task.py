@@ -1,0 +1,220 @@
+"""What runs a task: a thread with an event loop of its own, so that a plugin that hangs or crashes harms nobody else.
+
+Coroutine methods of the plugin run on that loop, plain ones in a second thread, one at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import random
+import threading
+import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.api.connector import Task
+from connectors.api.errors import ConfigError, ConnectError, RetriableError
+from connectors.runtime.metrics import TaskMetrics
+from connectors.runtime.settings import WorkerSettings
+from connectors.runtime.state import State, TaskId
+
+__all__ = ["Report", "TaskRunner", "TaskSpec"]
+
+log = logging.getLogger(__name__)
+
+Report = Callable[[TaskId, State, str], None]
+"""Takes a task, its new state, and why."""
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """What is needed to run a task.
+
+    Attributes:
+        task_id: Which task.
+        task_class: Its class.
+        props: Its configuration, references resolved.
+        settings: The worker's settings.
+    """
+
+    task_id: TaskId
+    task_class: type[Task]
+    props: dict[str, str]
+    settings: WorkerSettings
+
+
+class TaskRunner(ABC):
+    """Runs one task until it is stopped or fails.
+
+    Args:
+        spec: What to run.
+        report: Called from the task's thread at each change of state.
+    """
+
+    def __init__(self, spec: TaskSpec, report: Report) -> None:
+        self.spec = spec
+        self.metrics = TaskMetrics(spec.task_id.connector, spec.task_id.number)
+        self.task: Task = spec.task_class()
+        self._report = report
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake: asyncio.Event | None = None
+        self._stopping = False
+        self._paused = False
+        self._plain = ThreadPoolExecutor(1, thread_name_prefix=f"{spec.task_id}-plugin")
+        self._thread = threading.Thread(target=self._main, name=str(spec.task_id), daemon=True)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the task's thread runs."""
+        return self._thread.is_alive()
+
+    def start(self, *, paused: bool = False) -> None:
+        """Start the thread."""
+        self._paused = paused
+        self._thread.start()
+
+    def pause(self, paused: bool) -> None:
+        """Pause or resume; takes effect after the call that runs now."""
+        self._paused = paused
+        self._poke()
+
+    def stop(self) -> None:
+        """Ask the task to stop; returns at once."""
+        self._stopping = True
+        self._poke()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the end; False means that it hangs and was left behind."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    # --- in the task's thread ---
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Make clients and start the plugin."""
+
+    @abstractmethod
+    async def step(self) -> None:
+        """Do one round of work; returns within about a second."""
+
+    @abstractmethod
+    async def finish(self) -> None:
+        """Store what is done, after the last step."""
+
+    @abstractmethod
+    async def release(self) -> None:
+        """Close clients; called always."""
+
+    async def on_pause(self) -> None:
+        """Called once when the task becomes paused."""
+        return
+
+    async def on_resume(self) -> None:
+        """Called once when the task goes on."""
+        return
+
+    async def idle(self) -> None:
+        """Keep clients alive while paused; returns within about a second."""
+        await self.wait(0.5)
+
+    async def call(self, method: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a method of the plugin, coroutine or plain."""
+        if inspect.iscoroutinefunction(method):
+            return await method(*arguments)
+        result = await asyncio.get_running_loop().run_in_executor(self._plain, method, *arguments)
+        return await result if inspect.isawaitable(result) else result
+
+    async def wait(self, seconds: float) -> None:
+        """Wait, but end at once where the task is stopped, paused or resumed."""
+        assert self._wake is not None
+        self._wake.clear()
+        if self._stopping:
+            return
+        try:
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        except TimeoutError:
+            return
+
+    async def retried(self, call: Callable[[], Any], pause: Callable[[float], Any] | None = None) -> Any:
+        """Make a call until it no longer raises `RetriableError`, or the task is stopped.
+
+        Args:
+            call: Returns an awaitable; called again with the same input.
+            pause: Waits a number of seconds; the default is `wait`.
+        """
+        delay, longest = 0.3, float(self.spec.props.get("errors.retry.delay.max.ms", 10_000)) / 1000
+        while not self._stopping:
+            try:
+                return await call()
+            except RetriableError as error:
+                self.metrics.retries.inc()
+                log.warning("%s: %s; trying again in %.1f s", self.spec.task_id, error, delay)
+                self.report(State.RUNNING if self._running else State.UNASSIGNED, str(error))
+                await (pause or self.wait)(delay)
+                delay = min(delay * 2, longest) * random.uniform(0.8, 1.0)
+        return None
+
+    def report(self, state: State, trace: str = "") -> None:
+        """Tell the herder what the task does."""
+        self.metrics.state(state.value)
+        self._report(self.spec.task_id, state, trace)
+
+    _running = False
+
+    def _poke(self) -> None:
+        if self._loop is not None and self._wake is not None and not self._loop.is_closed():
+            try:
+                self._loop.call_soon_threadsafe(self._wake.set)
+            except RuntimeError:  # the loop closed meanwhile: nothing waits any more
+                log.debug("%s had ended already", self.spec.task_id)
+
+    def _main(self) -> None:
+        try:
+            asyncio.run(self._run())
+        except Exception:  # the last resort: a thread has nobody above it
+            log.exception("%s: ended unexpectedly", self.spec.task_id)
+            self.report(State.FAILED, traceback.format_exc())
+        finally:
+            self._plain.shutdown(wait=False)
+
+    async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._wake = asyncio.Event()
+        failure = ""
+        try:
+            await self._work()
+        except ConnectError as error:
+            failure = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+            log.error("%s: %s", self.spec.task_id, failure)  # noqa: TRY400 - a sentence for the user
+        except Exception:
+            failure = traceback.format_exc()
+            log.exception("%s failed", self.spec.task_id)
+        finally:
+            try:
+                await self.call(self.task.stop)
+            except Exception:
+                log.exception("%s: stop() failed", self.spec.task_id)
+            await self.release()
+        self.report(State.FAILED if failure else State.UNASSIGNED, failure)
+
+    async def _work(self) -> None:
+        await self.open()
+        if self._stopping:
+            return
+        self._running = True
+        shown: bool | None = None
+        while not self._stopping:
+            paused = self._paused
+            if paused != shown:
+                if shown is not None or paused:
+                    await (self.on_pause() if paused else self.on_resume())
+                self.report(State.PAUSED if paused else State.RUNNING)
+                shown = paused
+            await (self.idle() if paused else self.step())
+        await self.finish()

@@ -1,0 +1,100 @@
+"""The worker as a Faust application: `faust -A connectors.worker worker`, or `connectors worker`.
+
+Faust gives the life-cycle, the signals and the sensors; each part of the runtime is a Service of the application.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from typing import Any
+
+import faust
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from mode import Service
+
+from connectors.api.errors import ConfigError
+from connectors.runtime.herder import Herder
+from connectors.runtime.rest import Rest
+from connectors.runtime.settings import WorkerSettings
+
+__all__ = ["app", "run"]
+
+log = logging.getLogger(__name__)
+
+
+def _settings() -> WorkerSettings:
+    try:
+        return WorkerSettings.from_env()
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(2) from None
+
+
+settings = _settings()
+
+
+class ConnectApp(faust.App):  # type: ignore[misc]
+    """A Faust application without agents or tables: its services are the connector runtime."""
+
+    def on_webserver_init(self, web: Any) -> None:
+        """Nothing: REST is a service of its own, see docs/decisions/0001-rest-on-its-own-port.md."""
+
+
+app = ConnectApp(
+    settings.internal("worker"),
+    broker=[f"kafka://{server}" for server in settings.kafka.bootstrap_servers.split(",")],
+    broker_credentials=settings.kafka.ssl_context(),
+    web_enabled=False,
+    topic_disable_leader=True,
+    producer_linger=0.02,
+    autodiscover=False,
+)
+
+
+@app.service
+class Runtime(Service):  # type: ignore[misc]
+    """The herder and its REST server, once Kafka answers."""
+
+    async def on_start(self) -> None:
+        """Wait for Kafka, then start."""
+        await wait_for_kafka(settings)
+        herder = Herder(settings)
+        await self.add_runtime_dependency(herder)
+        await self.add_runtime_dependency(Rest(settings, herder))
+
+
+async def wait_for_kafka(settings: WorkerSettings) -> None:
+    """Return once Kafka answers; says what it waits for, with growing pauses."""
+    delay = 0.5
+    client = AdminClient(settings.kafka.librdkafka() | {"log_level": 0, "socket.connection.setup.timeout.ms": 3000})
+    while True:
+        try:
+            await asyncio.to_thread(client.list_topics, timeout=3)
+        except KafkaException as error:
+            servers = settings.kafka.bootstrap_servers
+            log.warning("Waiting for Kafka at %s (%s); next try in %.1f s", servers, error.args[0].str(), delay)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 15.0)
+        else:
+            return
+
+
+def run(loglevel: str) -> None:
+    """Run the worker until a signal ends it; what `connectors worker` does.
+
+    Args:
+        loglevel: `debug`, `info`, `warn`, `error` or `crit`.
+    """
+    started = time.monotonic()
+    os.environ.setdefault("FAUST_LOOP", "aio")
+    app.finalize()
+    try:
+        app.worker_init()
+        app.Worker(app, loglevel=loglevel, redirect_stdouts=False).execute_from_commandline()
+    finally:
+        log.info("The worker ran for %.0f s", time.monotonic() - started)

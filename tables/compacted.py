@@ -1,0 +1,141 @@
+"""A compacted topic as a shared map: read whole by every process, written by producing.
+
+Source: Kafka Connect's `KafkaBasedLog`. Faust's GlobalTable does not reach other workers, so this reads the topic itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+from mode import Service
+
+__all__ = ["CompactedTopic"]
+
+log = logging.getLogger(__name__)
+
+Listener = Callable[[str, Any], None]
+
+
+class CompactedTopic(Service):  # type: ignore[misc]
+    """The last value of each key of a compacted topic, and a way to write it.
+
+    Args:
+        topic: Its name.
+        client: Connection options of aiokafka's clients.
+        partitions: Partitions to create it with.
+        replication_factor: Replicas to create it with; -1 is the broker's default.
+        listener: Called with key and value (None: deleted) at each change after the first load.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        client: dict[str, Any],
+        *,
+        partitions: int = 1,
+        replication_factor: int = -1,
+        listener: Listener | None = None,
+    ) -> None:
+        super().__init__()
+        self.topic = topic
+        self.data: dict[str, Any] = {}
+        self._client = client
+        self._partitions = partitions
+        self._replication_factor = replication_factor
+        self._listener = listener
+        self._positions: dict[int, int] = {}
+        self._moved = asyncio.Condition()
+        self._loaded = False
+
+    async def on_start(self) -> None:
+        """Create the topic where it is missing and read it to its end."""
+        await self._create()
+        self._producer = AIOKafkaProducer(**self._client, acks="all", enable_idempotence=True)
+        await self._producer.start()
+        self._consumer = AIOKafkaConsumer(**self._client, enable_auto_commit=False, auto_offset_reset="earliest")
+        await self._consumer.start()
+        numbers = await self._numbers()
+        assigned = [TopicPartition(self.topic, number) for number in numbers]
+        self._consumer.assign(assigned)
+        await self._consumer.seek_to_beginning(*assigned)
+        await self._load(assigned)
+
+    async def on_stop(self) -> None:
+        """Close the clients."""
+        if hasattr(self, "_consumer"):
+            await self._consumer.stop()
+        if hasattr(self, "_producer"):
+            await self._producer.stop()
+
+    async def write(self, key: str, value: Any) -> None:
+        """Write a value (None deletes the key) and wait until this process's own view shows it.
+
+        The record is acknowledged by all in-sync replicas before this returns.
+        """
+        data = None if value is None else orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        stored = await self._producer.send_and_wait(self.topic, data, key.encode())
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._positions.get(stored.partition, 0) > stored.offset)
+
+    async def _create(self) -> None:
+        admin = AIOKafkaAdminClient(**self._client)
+        await admin.start()
+        try:
+            configs = {"cleanup.policy": "compact"}
+            new = NewTopic(self.topic, self._partitions, self._replication_factor, topic_configs=configs)
+            answer = await admin.create_topics([new])
+            for _topic, code, *rest in answer.topic_errors:
+                if code and for_code(code) is not TopicAlreadyExistsError:
+                    raise for_code(code)(*rest)
+        finally:
+            await admin.close()
+
+    async def _numbers(self) -> set[int]:
+        # A topic that was just created may take a moment to show in the metadata.
+        while True:
+            await self._consumer._client.force_metadata_update()
+            numbers: set[int] | None = self._consumer.partitions_for_topic(self.topic)
+            if numbers:
+                return numbers
+            await self._consumer.topics()
+
+    async def _load(self, assigned: list[TopicPartition]) -> None:
+        ends = await self._consumer.end_offsets(assigned)
+        while any(await self._consumer.position(tp) < end for tp, end in ends.items()):
+            await self._take(await self._consumer.getmany(timeout_ms=200))
+        self._loaded = True
+        log.info("Read %s: %d keys", self.topic, len(self.data))
+
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _tail(self) -> None:
+        while not self.should_stop:
+            await self._take(await self._consumer.getmany(timeout_ms=1000))
+
+    async def _take(self, batches: dict[TopicPartition, list[Any]]) -> None:
+        for tp, records in batches.items():
+            for record in records:
+                self._apply(record)
+            async with self._moved:
+                self._positions[tp.partition] = records[-1].offset + 1
+                self._moved.notify_all()
+
+    def _apply(self, record: Any) -> None:
+        key = record.key.decode(errors="replace")
+        try:
+            value = None if record.value is None else orjson.loads(record.value)
+        except orjson.JSONDecodeError:
+            log.error("%s-%d@%d holds no JSON under key %s; left out", self.topic, record.partition, record.offset, key)
+            return
+        if value is None:
+            self.data.pop(key, None)
+        else:
+            self.data[key] = value
+        if self._loaded and self._listener is not None:
+            self._listener(key, value)
