@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from threading import Event
 
 from stack.errors import StackError
 from stack.home import Home
@@ -40,7 +41,10 @@ def up(names: Iterable[str] = NAMES, say: Callable[[str, str], None] | None = No
     tell = say or (lambda _name, _word: None)
     failures: list[str] = []
 
+    interrupted = Event()
+
     def one(each: Server) -> None:
+        each.interrupted = interrupted
         try:
             each.up(lambda word: tell(each.name, word))
         except StackError as error:
@@ -48,7 +52,14 @@ def up(names: Iterable[str] = NAMES, say: Callable[[str, str], None] | None = No
             failures.append(str(error))
 
     with ThreadPoolExecutor(max(len(servers), 1)) as pool:
-        list(pool.map(one, servers))
+        started = [pool.submit(one, each) for each in servers]
+        try:
+            wait(started)
+        except BaseException:  # Ctrl-C comes here, to the main thread alone; each thread then stops what it started
+            interrupted.set()
+            raise
+        for each in started:
+            each.result()
     if failures:
         raise StackError("\n\n".join(failures))
     return environment(names)

@@ -68,6 +68,13 @@ class Home:
         with self._state() as state:
             state.setdefault("ports", {}).pop(server, None)
 
+    def drop_taken_ports(self, server: str) -> None:
+        """Have another port chosen for each on which somebody else listens; the server itself must be stopped."""
+        with self._state() as state:
+            kept: dict[str, int] = state.get("ports", {}).get(server, {})
+            for name in [name for name, port in kept.items() if _listens(port)]:
+                del kept[name]
+
     def process(self, name: str) -> tuple[int, float] | None:
         """Return pid and start time of a process that was started, or None."""
         with self._state() as state:
@@ -101,6 +108,10 @@ def _free_port(taken: set[int]) -> int:
     # Below the range that outgoing connections use, so that a stopped server finds its port free again.
     while True:
         port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            if port not in taken and probe.connect_ex(("127.0.0.1", port)):
-                return port
+        if port not in taken and not _listens(port):
+            return port
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

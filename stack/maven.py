@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import re
 import shutil
+import subprocess
 import tempfile
+import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 from stack.errors import StackError
 from stack.home import Home
-from stack.packages import require
+from stack.packages import install, require
 from stack.process import stream
 
 __all__ = ["jars", "java", "unzipped"]
 
 Say = Callable[[str], None]
+
+_JAVA_LOCK = threading.Lock()
 
 # Maven 3 does not expect two processes in one local repository, hence the lock around each run.
 _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
@@ -31,8 +37,31 @@ _DEPENDENCY = "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><vers
 
 
 def java() -> str:
-    """Return the path of `java`, installed where it is missing."""
-    return require("java", "openjdk-17-jre-headless")
+    """Return the path of a Java 17, installed where it is missing: Cassandra 5 runs on no newer one."""
+    with _JAVA_LOCK:
+        found = _java_17()
+        if found is None:
+            install("Java 17", "openjdk-17-jre-headless")
+            found = _java_17()
+    if found is None:
+        raise StackError("No Java 17 in JAVA_HOME, PATH or /usr/lib/jvm although openjdk-17-jre-headless is installed")
+    return found
+
+
+def _java_17() -> str | None:
+    homes = [Path(os.environ["JAVA_HOME"])] if os.environ.get("JAVA_HOME") else []
+    programs = [shutil.which("java"), *(str(home / "bin/java") for home in homes)]
+    programs += map(str, sorted(Path("/usr/lib/jvm").glob("*17*/bin/java")))
+    return next((program for program in programs if program and _is_java_17(program)), None)
+
+
+@functools.cache
+def _is_java_17(program: str) -> bool:
+    if not os.access(program, os.X_OK):
+        return False
+    # Not checked: a Java that cannot even tell its version is none.
+    said = subprocess.run([program, "-version"], capture_output=True, text=True, check=False).stderr
+    return 'version "17' in said
 
 
 def jars(home: Home, name: str, say: Say, *coordinates: str) -> Path:

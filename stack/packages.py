@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from stack.errors import StackError
 from stack.home import Home
 from stack.process import stream
 
-__all__ = ["Unpacked", "require", "unpack"]
+__all__ = ["Unpacked", "install", "require", "unpack"]
 
 Say = Callable[[str], None]
 
+# Servers start in parallel and need the same programs; apt takes one installation at a time.
+_REQUIRE_LOCK = threading.Lock()
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -26,21 +29,31 @@ def require(command: str, package: str) -> str:
     Raises:
         StackError: It is not there and cannot be installed; the text has the command to type.
     """
-    found = shutil.which(command)
-    if found is None:
-        _install(command, package)
+    with _REQUIRE_LOCK:
         found = shutil.which(command)
+        if found is None:
+            install(command, package)
+            found = shutil.which(command)
     if found is None:
         raise StackError(f"{command} is missing although the package {package} was installed")
     return found
 
 
-def _install(command: str, package: str) -> None:
+def install(command: str, package: str) -> None:
+    """Install a package of the system with apt.
+
+    Args:
+        command: What is missing, for the message.
+        package: The Debian package that has it.
+
+    Raises:
+        StackError: It may not or could not be installed; the text has the command to type.
+    """
     root = [] if os.geteuid() == 0 else ["sudo", "-n"]
     typed = f"sudo apt-get install -y {package}"
     if shutil.which("apt-get") is None or (root and shutil.which("sudo") is None):
         raise StackError(f"{command} is missing. Type: {typed}")
-    env = [*root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]
+    env = [*root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"]
     for argv in ([*env, "update"], [*env, "install", "-y", "--no-install-recommends", package]):
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -119,9 +119,13 @@ def stream(argv: Sequence[str], line_to: Callable[[str], None], **options: Any) 
     """
     last: deque[str] = deque(maxlen=12)
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options) as child:
-        for line in child.stdout or ():
-            last.append(line.rstrip())
-            line_to(line)
+        try:
+            for line in child.stdout or ():
+                last.append(line.rstrip())
+                line_to(line)
+        except BaseException:  # leaving the block would wait for the command to finish its work
+            child.kill()
+            raise
     return child.returncode, "\n".join(last)
 
 

@@ -9,6 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import ClassVar
 
 from stack.errors import StackError
@@ -28,8 +29,10 @@ class Server(ABC):
     process_names: ClassVar[tuple[str, ...]]
     start_limit_s: ClassVar[float] = 90
     stop_limit_s: ClassVar[float] = 30
+    patience_s: ClassVar[float] = 30  # how long a running server may be silent before `up` restarts it
 
     def __init__(self, home: Home) -> None:
+        self.interrupted = Event()
         self.home = home
         self.data = home.data(self.name)
 
@@ -74,13 +77,17 @@ class Server(ABC):
 
     def healthy(self) -> bool:
         """Tell whether all processes run and the server answers."""
+        return not self.trouble()
+
+    def trouble(self) -> str:
+        """Say why the server is not healthy; empty where it is."""
         if len(self.pids()) < len(self.process_names):
-            return False
+            return "not all of its processes run"
         try:
             self.probe()
-        except Exception:
-            return False
-        return True
+        except Exception as error:  # drivers raise what they like while a server is not ready
+            return f"{type(error).__name__}: {error}"
+        return ""
 
     def up(self, say: Say) -> None:
         """Have the server running: download, initialise, start and wait until it answers.
@@ -92,7 +99,7 @@ class Server(ABC):
             StackError: It could not be had; the text has the last lines of its log.
         """
         with self.home.lock(self.name):
-            if self.healthy():
+            if self.healthy() or self._recovers(say):
                 say("running")
                 return
             say("downloading")
@@ -122,6 +129,21 @@ class Server(ABC):
         shutil.rmtree(self.data, ignore_errors=True)
         self.home.forget_ports(self.name)
 
+    def _recovers(self, say: Say) -> bool:
+        """Wait for a running server that is only slow: others use it, and a restart would break their work."""
+        deadline = time.monotonic() + self.patience_s
+        while len(self.pids()) == len(self.process_names) and time.monotonic() < deadline:
+            self._check()
+            say("waiting for an answer")
+            if self.healthy():
+                return True
+            time.sleep(0.2)
+        return False
+
+    def _check(self) -> None:
+        if self.interrupted.is_set():
+            raise StackError(f"{self.name}: interrupted")
+
     def _initialise(self, say: Say) -> None:
         if (self.data / ".complete").exists():
             return
@@ -138,7 +160,9 @@ class Server(ABC):
         say("starting")
         for process in self.processes:
             process.stop(self.stop_limit_s)
+        self.home.drop_taken_ports(self.name)
         try:
+            self._check()
             for spec in self.specs():
                 Process(self.home, spec.name).start(spec)
             self._wait()
@@ -149,11 +173,14 @@ class Server(ABC):
 
     def _wait(self) -> None:
         deadline = time.monotonic() + self.start_limit_s
-        while not self.healthy():
+        while reason := self.trouble():
+            self._check()
             dead = next((process for process in self.processes if process.handle() is None), None)
             if dead is not None or time.monotonic() > deadline:
                 which = dead or self.processes[0]
-                what = "ended while starting" if dead else f"did not answer within {self.start_limit_s:.0f} s"
+                what = (
+                    "ended while starting" if dead else f"did not answer within {self.start_limit_s:.0f} s ({reason})"
+                )
                 log = self.home.log(which.name)
                 raise StackError(f"{which.name} {what}. Last lines of {_short(log)}:\n{tail(log)}")
             time.sleep(0.1)

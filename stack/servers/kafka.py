@@ -15,6 +15,10 @@ from stack.servers.base import Say, Server
 
 __all__ = ["Kafka"]
 
+VERSION = "4.4.0"
+JARS = f"kafka-{VERSION}"
+# Without the second, what Kafka logs goes nowhere, also why it does not start.
+ARTIFACTS = (f"org.apache.kafka:kafka_2.13:{VERSION}", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.5")
 CLUSTER_ID = "c3RhY2sta2Fma2EtMDAwMQ"
 
 
@@ -27,7 +31,7 @@ class Kafka(Server):
 
     def download(self, say: Say) -> None:
         java()
-        jars(self.home, "kafka", say, "org.apache.kafka:kafka_2.13:4.4.0")
+        jars(self.home, JARS, say, *ARTIFACTS)
 
     def initialise(self) -> None:
         self._write_properties()
@@ -56,7 +60,7 @@ class Kafka(Server):
     def _java(self) -> list[str]:
         log4j = self.data / "log4j2.yaml"
         log4j.write_text(_LOG4J)
-        path = f"{self.home.downloads('maven', 'kafka')}/*"
+        path = f"{self.home.downloads('maven', JARS)}/*"
         flags = ["-Xms256m", "-Xmx640m", "-XX:+UseG1GC", f"-Dlog4j2.configurationFile={log4j}"]
         return [java(), *flags, "-cp", path]
 

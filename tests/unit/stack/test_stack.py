@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
+import threading
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,6 +14,7 @@ from click.testing import CliRunner
 import stack
 from stack import Home, StackError
 from stack.cli import main
+from stack.maven import java
 from stack.packages import _mirror, require
 from stack.process import Process, Spec, tail
 from stack.servers.base import Say, Server
@@ -71,6 +74,71 @@ def test_a_server_that_dies_shows_its_last_log_lines(home: Home) -> None:
     with pytest.raises(StackError, match=r"toy ended while starting(.|\n)*out of cheese"):
         toy.up(lambda _: None)
     assert toy.pids() == []
+
+
+def test_a_server_that_does_not_answer_in_time_says_what_its_probe_saw(home: Home) -> None:
+    toy = Toy(home)
+    toy.code = "import time; time.sleep(60)"
+    toy.start_limit_s = 0.3  # type: ignore[misc]
+    with pytest.raises(StackError, match=r"did not answer within 0 s \(FileNotFoundError"):
+        toy.start()
+    assert toy.pids() == []
+
+
+def test_a_slow_running_server_is_waited_for_and_not_restarted(home: Home) -> None:
+    toy = Toy(home)
+    toy.start()
+    first = toy.pids()
+    (toy.data / "ready").unlink()
+    threading.Timer(0.5, (toy.data / "ready").touch).start()
+    said: list[str] = []
+    toy.up(said.append)
+    assert toy.pids() == first
+    assert said[-1] == "running"
+    assert "starting" not in said
+    toy.stop()
+
+
+def test_a_running_server_that_stays_silent_is_restarted(home: Home) -> None:
+    toy = Toy(home)
+    toy.patience_s = 0.3  # type: ignore[misc]
+    toy.start()
+    first = toy.pids()
+    (toy.data / "ready").unlink()
+    toy.start()
+    assert toy.pids() != first
+    assert toy.healthy()
+    toy.stop()
+
+
+def test_an_interrupted_start_leaves_no_process(home: Home) -> None:
+    toy = Toy(home)
+    toy.code = "import time; time.sleep(60)"
+    threading.Timer(0.5, toy.interrupted.set).start()
+    with pytest.raises(StackError, match="toy: interrupted"):
+        toy.start()
+    assert toy.pids() == []
+
+
+def test_a_port_that_somebody_else_took_is_replaced(home: Home) -> None:
+    toy = Toy(home)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", toy.ports["toy"]))
+        other.listen()
+        toy.start()
+        assert toy.ports["toy"] != other.getsockname()[1]
+    toy.stop()
+
+
+def test_only_a_java_17_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for version in (11, 17):
+        program = tmp_path / str(version) / "bin/java"
+        program.parent.mkdir(parents=True)
+        program.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}.0.1\"' >&2\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "11/bin"))
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "17"))
+    assert java() == str(tmp_path / "17/bin/java")
 
 
 def test_a_recycled_pid_is_not_taken_for_the_server(home: Home) -> None:
