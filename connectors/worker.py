@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
-import time
-from typing import Any
 
 import faust
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+from faust.app import BootStrategy
 from mode import Service
 
 from connectors.api.errors import ConfigError
@@ -38,11 +36,17 @@ def _settings() -> WorkerSettings:
 settings = _settings()
 
 
+class _ServicesOnly(BootStrategy):  # type: ignore[misc]
+    """Boots neither Faust's consumer and producer nor its web server: tasks have clients of their own."""
+
+    enable_kafka = False
+    enable_web = False
+
+
 class ConnectApp(faust.App):  # type: ignore[misc]
     """A Faust application without agents or tables: its services are the connector runtime."""
 
-    def on_webserver_init(self, web: Any) -> None:
-        """Nothing: REST is a service of its own, see docs/decisions/0001-rest-on-its-own-port.md."""
+    BootStrategy = _ServicesOnly
 
 
 app = ConnectApp(
@@ -90,11 +94,10 @@ def run(loglevel: str) -> None:
     Args:
         loglevel: `debug`, `info`, `warn`, `error` or `crit`.
     """
-    started = time.monotonic()
-    os.environ.setdefault("FAUST_LOOP", "aio")
     app.finalize()
+    app.worker_init()
     try:
-        app.worker_init()
-        app.Worker(app, loglevel=loglevel, redirect_stdouts=False).execute_from_commandline()
-    finally:
-        log.info("The worker ran for %.0f s", time.monotonic() - started)
+        faust.Worker(app, loglevel=loglevel, redirect_stdouts=False).execute_from_commandline()
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(2) from None

@@ -1,6 +1,6 @@
 """A compacted topic as a shared map: read whole by every process, written by producing.
 
-Source: Kafka Connect's `KafkaBasedLog`. Faust's GlobalTable does not reach other workers, so this reads the topic itself.
+Source: Kafka Connect's `KafkaBasedLog`. Faust's GlobalTable does not reach other workers, so this reads the topic.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
 from mode import Service
 
 __all__ = ["CompactedTopic"]
@@ -29,6 +29,7 @@ class CompactedTopic(Service):  # type: ignore[misc]
     Args:
         topic: Its name.
         client: Connection options of aiokafka's clients.
+        admin: Connection options of librdkafka's admin client.
         partitions: Partitions to create it with.
         replication_factor: Replicas to create it with; -1 is the broker's default.
         listener: Called with key and value (None: deleted) at each change after the first load.
@@ -38,6 +39,7 @@ class CompactedTopic(Service):  # type: ignore[misc]
         self,
         topic: str,
         client: dict[str, Any],
+        admin: dict[str, Any],
         *,
         partitions: int = 1,
         replication_factor: int = -1,
@@ -47,6 +49,7 @@ class CompactedTopic(Service):  # type: ignore[misc]
         self.topic = topic
         self.data: dict[str, Any] = {}
         self._client = client
+        self._admin = admin
         self._partitions = partitions
         self._replication_factor = replication_factor
         self._listener = listener
@@ -85,17 +88,14 @@ class CompactedTopic(Service):  # type: ignore[misc]
             await self._moved.wait_for(lambda: self._positions.get(stored.partition, 0) > stored.offset)
 
     async def _create(self) -> None:
-        admin = AIOKafkaAdminClient(**self._client)
-        await admin.start()
-        try:
-            configs = {"cleanup.policy": "compact"}
-            new = NewTopic(self.topic, self._partitions, self._replication_factor, topic_configs=configs)
-            answer = await admin.create_topics([new])
-            for _topic, code, *rest in answer.topic_errors:
-                if code and for_code(code) is not TopicAlreadyExistsError:
-                    raise for_code(code)(*rest)
-        finally:
-            await admin.close()
+        admin = AdminClient(self._admin)
+        new = NewTopic(self.topic, self._partitions, self._replication_factor, config={"cleanup.policy": "compact"})
+        for future in admin.create_topics([new]).values():
+            try:
+                await asyncio.wrap_future(future)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise
 
     async def _numbers(self) -> set[int]:
         # A topic that was just created may take a moment to show in the metadata.
@@ -108,7 +108,7 @@ class CompactedTopic(Service):  # type: ignore[misc]
 
     async def _load(self, assigned: list[TopicPartition]) -> None:
         ends = await self._consumer.end_offsets(assigned)
-        while any(await self._consumer.position(tp) < end for tp, end in ends.items()):
+        while [tp for tp, end in ends.items() if await self._consumer.position(tp) < end]:
             await self._take(await self._consumer.getmany(timeout_ms=200))
         self._loaded = True
         log.info("Read %s: %d keys", self.topic, len(self.data))
@@ -131,7 +131,9 @@ class CompactedTopic(Service):  # type: ignore[misc]
         try:
             value = None if record.value is None else orjson.loads(record.value)
         except orjson.JSONDecodeError:
-            log.error("%s-%d@%d holds no JSON under key %s; left out", self.topic, record.partition, record.offset, key)
+            log.exception(
+                "%s-%d@%d holds no JSON under key %s; left out", self.topic, record.partition, record.offset, key
+            )
             return
         if value is None:
             self.data.pop(key, None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Any
 
 from mode import Service
@@ -59,12 +60,12 @@ class Herder(Service):  # type: ignore[misc]
 
     def seconds_since_round(self) -> float:
         """Return how long ago the loop last went round."""
-        return self.loop.time() - self._last_round
+        return time.monotonic() - self._last_round
 
     async def on_start(self) -> None:
         """Read the memory, join the group."""
         self._loop = asyncio.get_running_loop()
-        self._last_round = self._loop.time()
+        self._last_round = time.monotonic()
         for topic in (self.store.configs, self.store.statuses, self.store.offsets):
             await self.add_runtime_dependency(topic)
         await self.add_runtime_dependency(self._membership)
@@ -101,7 +102,7 @@ class Herder(Service):  # type: ignore[misc]
                 log.debug("Looking again")
             self._wake.clear()
             await self._round()
-            self._last_round = self._loop.time()
+            self._last_round = time.monotonic()
 
     async def _round(self) -> None:
         await self._write_reports()

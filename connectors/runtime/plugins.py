@@ -107,12 +107,14 @@ def _by_path(name: str, known: list[str]) -> type[Connector]:
 
 def converter_class(option: str, name: str) -> type[Converter]:
     """Return the converter class of a name; `option` is named in the error."""
-    return _named("converters", option, name)
+    found: type[Converter] = _named("converters", option, name)
+    return found
 
 
 def transform_class(option: str, name: str) -> type[Transform]:
     """Return the transform class of a name; `option` is named in the error."""
-    return _named("transforms", option, name)
+    found: type[Transform] = _named("transforms", option, name)
+    return found
 
 
 def _named(group: str, option: str, name: str) -> Any:

@@ -23,7 +23,11 @@ def resolve(props: Mapping[str, str], env: Mapping[str, str] | None = None) -> d
         ConfigError: A variable is not set, or the provider is unknown; names the option, never a value.
     """
     env = os.environ if env is None else env
-    return {name: _REFERENCE.sub(lambda found: _value(name, found, env), text) for name, text in props.items()}
+    return {name: _resolved(name, text, env) for name, text in props.items()}
+
+
+def _resolved(option: str, text: str, env: Mapping[str, str]) -> str:
+    return _REFERENCE.sub(lambda found: _value(option, found, env), text)
 
 
 def _value(option: str, found: re.Match[str], env: Mapping[str, str]) -> str:

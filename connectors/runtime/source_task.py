@@ -177,18 +177,21 @@ class SourceTaskRunner(TaskRunner):
             log.warning("%s: left out a record of topic %s: %s", self.spec.task_id, changed.topic, error)
             sent.done = True
             return
-        options: dict[str, Any] = {"headers": changed.headers} if changed.headers else {}
-        if changed.partition is not None:
-            options["partition"] = changed.partition
-        if changed.timestamp_ms is not None:
-            options["timestamp"] = changed.timestamp_ms
+        self._hand_over(sent, changed, key, value)
+
+    def _hand_over(self, sent: _Sent, record: SourceRecord, key: Any, value: bytes | None) -> None:
+        options: dict[str, Any] = {"headers": record.headers} if record.headers else {}
+        if record.partition is not None:
+            options["partition"] = record.partition
+        if record.timestamp_ms is not None:
+            options["timestamp"] = record.timestamp_ms
         while True:
             try:
-                self._producer.produce(self._prefix + changed.topic, value, key, on_delivery=sent, **options)
+                self._producer.produce(self._prefix + record.topic, value, key, on_delivery=sent, **options)
             except BufferError:  # back-pressure: wait for acknowledgements
                 self._producer.poll(0.1)
             except KafkaException as error:
-                raise FatalError(f"topic {changed.topic}: Kafka refused a record: {error.args[0].str()}") from error
+                raise FatalError(f"topic {record.topic}: Kafka refused a record: {error.args[0].str()}") from error
             else:
                 return
 

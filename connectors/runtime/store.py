@@ -46,9 +46,10 @@ class Store:
             changed(key)
 
         client = settings.kafka.aiokafka()
-        self.configs = CompactedTopic(settings.internal("configs"), client, listener=listener)
-        self.statuses = CompactedTopic(settings.internal("status"), client, listener=listener)
-        self.offsets = CompactedTopic(settings.internal("offsets"), client)
+        admin = settings.kafka.librdkafka()
+        self.configs = CompactedTopic(settings.internal("configs"), client, admin, listener=listener)
+        self.statuses = CompactedTopic(settings.internal("status"), client, admin, listener=listener)
+        self.offsets = CompactedTopic(settings.internal("offsets"), client, admin)
 
     def connectors(self) -> list[str]:
         """Return the names of all connectors."""

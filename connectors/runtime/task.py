@@ -158,7 +158,7 @@ class TaskRunner(ABC):
                 self.report(State.RUNNING if self._running else State.UNASSIGNED, str(error))
                 await (pause or self.wait)(delay)
                 delay = min(delay * 2, longest) * random.uniform(0.8, 1.0)
-        return None
+        return []
 
     def report(self, state: State, trace: str = "") -> None:
         """Tell the herder what the task does."""
