@@ -63,10 +63,14 @@ class TaskRunner(ABC):
         self._report = report
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.Event | None = None
-        self._stopping = False
+        self._stop_asked = threading.Event()
         self._paused = False
         self._plain = ThreadPoolExecutor(1, thread_name_prefix=f"{spec.task_id}-plugin")
         self._thread = threading.Thread(target=self._main, name=str(spec.task_id), daemon=True)
+
+    @property
+    def _stopping(self) -> bool:
+        return self._stop_asked.is_set()
 
     @property
     def alive(self) -> bool:
@@ -85,7 +89,7 @@ class TaskRunner(ABC):
 
     def stop(self) -> None:
         """Ask the task to stop; returns at once."""
-        self._stopping = True
+        self._stop_asked.set()
         self._poke()
 
     def join(self, timeout_s: float) -> bool:

@@ -1,0 +1,120 @@
+"""Toy plugins: a source that counts, a sink that writes to a file; loaded by their dotted paths."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from connectors import (
+    ConfigDef,
+    DataError,
+    SinkConnector,
+    SinkRecord,
+    SinkTask,
+    SourceConnector,
+    SourceRecord,
+    SourceTask,
+    TopicPartition,
+    Type,
+)
+
+
+class CountingSource(SourceConnector):
+    """Sends the numbers from 0 to `limit`."""
+
+    @classmethod
+    def task_class(cls) -> type[SourceTask]:
+        return CountingTask
+
+    @classmethod
+    def config(cls) -> ConfigDef:
+        return (
+            ConfigDef()
+            .define("topic", Type.STRING, doc="Target topic.")
+            .define("limit", Type.INT, 1000, doc="How many numbers.")
+            .define("batch", Type.INT, 100, doc="Numbers a poll.")
+            .define("pause.ms", Type.INT, 0, doc="Pause before each poll.")
+            .define("fail.at", Type.INT, -1, doc="Number that raises.")
+            .define("secret", Type.PASSWORD, None, doc="A secret.")
+        )
+
+
+class CountingTask(SourceTask):
+    def start(self, props: Mapping[str, str]) -> None:
+        own = {key: value for key, value in props.items() if key in CountingSource.config()}
+        self.options = CountingSource.config().parse(own)
+        offset = self.context.offset_storage_reader.offset({"numbers": "all"})
+        self.next = 0 if offset is None else offset["next"]
+
+    def poll(self) -> list[SourceRecord] | None:
+        time.sleep(self.options["pause.ms"] / 1000)
+        end = min(self.next + self.options["batch"], self.options["limit"])
+        if self.next >= end:
+            time.sleep(0.05)
+            return None
+        if self.next <= self.options["fail.at"] < end:
+            raise ValueError(f"number {self.options['fail.at']} is out of cheese")
+        records = [
+            SourceRecord(
+                self.options["topic"],
+                {"number": number},
+                str(number),
+                source_partition={"numbers": "all"},
+                source_offset={"next": number + 1},
+            )
+            for number in range(self.next, end)
+        ]
+        self.next = end
+        return records
+
+    def stop(self) -> None:
+        return
+
+
+class FileSink(SinkConnector):
+    """Appends numbers to a file at each flush."""
+
+    @classmethod
+    def task_class(cls) -> type[SinkTask]:
+        return FileTask
+
+    @classmethod
+    def config(cls) -> ConfigDef:
+        return (
+            ConfigDef()
+            .define("file", Type.STRING, doc="Target file.")
+            .define("refuse", Type.INT, -1, doc="Number that is refused.")
+        )
+
+
+class FileTask(SinkTask):
+    def start(self, props: Mapping[str, str]) -> None:
+        self.path = Path(props["file"])
+        self.refuse = int(props.get("refuse", -1))
+        self.held: list[Any] = []
+
+    def open(self, partitions: Collection[TopicPartition]) -> None:
+        self.held.clear()
+
+    async def put(self, records: list[SinkRecord]) -> None:
+        for record in records:
+            number = record.value[0].row["number"]
+            if number == self.refuse:
+                error = DataError(f"{number} is refused")
+                self.context.errant_record_reporter.report(record, error)
+            else:
+                self.held.append(number)
+
+    def flush(self, offsets: Mapping[TopicPartition, int]) -> None:
+        with self.path.open("a") as out:
+            out.writelines(json.dumps(number) + "\n" for number in self.held)
+            out.flush()
+            os.fsync(out.fileno())
+        self.held.clear()
+
+    def stop(self) -> None:
+        return
