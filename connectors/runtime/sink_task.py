@@ -55,7 +55,7 @@ class SinkTaskRunner(TaskRunner):
         await asyncio.to_thread(self._letters.open)
         self.task.initialize(self._context)
         await self.retried(lambda: self.call(self.task.start, props))
-        if self._stopping:
+        if self.stopping():
             return
         settings = self.spec.settings
         options = settings.kafka.librdkafka() | _CONSUMER | {"group.id": settings.group(self.spec.task_id.connector)}
@@ -168,7 +168,7 @@ class SinkTaskRunner(TaskRunner):
 
         self._resting = False
         await self.retried(put, self._rest)
-        if self._stopping and self._resting:
+        if self.stopping() and self._resting:
             return
         if self._resting:
             await self.on_resume()
@@ -188,7 +188,7 @@ class SinkTaskRunner(TaskRunner):
         """Wait before the same batch is put again; poll meanwhile, or Kafka takes the task for dead."""
         self._resting = True
         until = time.monotonic() + max(seconds, self._context.take_timeout_s())
-        while not self._stopping and (left := until - time.monotonic()) > 0:
+        while not self.stopping() and (left := until - time.monotonic()) > 0:
             self._consumer.pause([KafkaPartition(*tp) for tp in self._assigned])
             await asyncio.to_thread(self._consumer.poll, min(left, 0.5))
 

@@ -68,8 +68,8 @@ class TaskRunner(ABC):
         self._plain = ThreadPoolExecutor(1, thread_name_prefix=f"{spec.task_id}-plugin")
         self._thread = threading.Thread(target=self._main, name=str(spec.task_id), daemon=True)
 
-    @property
-    def _stopping(self) -> bool:
+    def stopping(self) -> bool:
+        """Tell whether the task was asked to stop."""
         return self._stop_asked.is_set()
 
     @property
@@ -138,7 +138,7 @@ class TaskRunner(ABC):
         """Wait, but end at once where the task is stopped, paused or resumed."""
         assert self._wake is not None
         self._wake.clear()
-        if self._stopping:
+        if self.stopping():
             return
         try:
             await asyncio.wait_for(self._wake.wait(), seconds)
@@ -153,7 +153,7 @@ class TaskRunner(ABC):
             pause: Waits a number of seconds; the default is `wait`.
         """
         delay, longest = 0.3, float(self.spec.props.get("errors.retry.delay.max.ms", 10_000)) / 1000
-        while not self._stopping:
+        while not self.stopping():
             try:
                 return await call()
             except RetriableError as error:
@@ -209,11 +209,11 @@ class TaskRunner(ABC):
 
     async def _work(self) -> None:
         await self.open()
-        if self._stopping:
+        if self.stopping():
             return
         self._running = True
         shown: bool | None = None
-        while not self._stopping:
+        while not self.stopping():
             paused = self._paused
             if paused != shown:
                 if shown is not None or paused:

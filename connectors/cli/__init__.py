@@ -1,0 +1,5 @@
+"""The command `connectors`."""
+
+from connectors.cli.main import main
+
+__all__ = ["main"]
