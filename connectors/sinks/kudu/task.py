@@ -1,0 +1,173 @@
+"""The task of the Kudu sink."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+from connectors.api.errors import ConfigError, DataError
+from connectors.api.record import SinkRecord, TopicPartition
+from connectors.api.sink import SinkTask
+from connectors.clients.kudu.backend import open_client
+from connectors.clients.kudu.port import KuduClient
+from connectors.formats.canal import RowChange, changes_of
+from connectors.formats.temporal import TimestampParser
+from connectors.sinks.kudu.mapper import mapping_errors
+from connectors.sinks.kudu.options import SinkOptions, TableOptions
+from connectors.sinks.kudu.target import Batch, Refused, Target
+
+__all__ = ["KuduSinkTask"]
+
+Result = TypeVar("Result")
+Changes = list[tuple[SinkRecord, RowChange]]
+
+_RECORDS_A_FLUSH: Final = 1_000
+
+
+class KuduSinkTask(SinkTask):
+    """Stores row changes in Kudu. `put` returns when all of them are durable.
+
+    The client has a thread of its own: while it flushes one part of the records, the next part is mapped. There is
+    never more than one flush under way, and a part is sent only when all before it are stored, so the writes of a
+    key keep their order.
+    """
+
+    def __init__(self) -> None:
+        self._thread: ThreadPoolExecutor | None = None
+        self._client: KuduClient | None = None
+        self._targets: dict[str, list[Target]] = {}
+        self._durable: dict[TopicPartition, int] = {}
+        self._unsure: dict[TopicPartition, int] = {}
+
+    def start(self, props: Mapping[str, str]) -> None:
+        """Connect, open the tables and check all mappings against them."""
+        self.stop()  # a start that failed before is tried again with the same object
+        self._options = SinkOptions.of(props)
+        errors = self._options.errors()
+        if errors:
+            raise ConfigError("\n".join(map(str, errors)), key=errors[0].key)
+        self._parser = TimestampParser(self._options.zone)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="kudu")
+        self._client = self._run(open_client, self._options.settings)
+        self._open_targets(self._options.topics)
+
+    def stop(self) -> None:
+        """Disconnect."""
+        thread, self._thread = self._thread, None
+        client, self._client = self._client, None
+        self._targets.clear()
+        if thread is not None:
+            with thread:
+                if client is not None:
+                    thread.submit(client.close).result()
+
+    def put(self, records: list[SinkRecord]) -> None:
+        """Store records."""
+        ends = {record.topic_partition: record.offset + 1 for record in records}
+        self._unsure |= {partition: max(end, self._unsure.get(partition, 0)) for partition, end in ends.items()}
+        refused: Refused = {}
+        self._open_targets({record.topic for record in records} - self._targets.keys())
+        flushing: Future[Refused] | None = None
+        try:
+            for start in range(0, len(records), _RECORDS_A_FLUSH):
+                batches = self._map(records[start : start + _RECORDS_A_FLUSH], refused)
+                refused |= flushing.result() if flushing is not None else {}
+                flushing = self._submit(_write, batches)
+            refused |= flushing.result() if flushing is not None else {}
+        except BaseException:
+            if flushing is not None:
+                flushing.exception()  # nothing may be under way when the same records are put again
+            raise
+        for record, error in refused.values():
+            self.context.errant_record_reporter.report(record, error)
+        self._note_stored(ends)
+
+    async def pre_commit(self, offsets: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:
+        """Return the offsets, but for a partition whose last put failed the one after what was stored before."""
+        safe = {partition: offset for partition, offset in offsets.items() if partition not in self._unsure}
+        stored = {partition: self._durable[partition] for partition in offsets if partition in self._durable}
+        return stored | safe
+
+    def close(self, partitions: Collection[TopicPartition]) -> None:
+        """Forget partitions."""
+        for partition in partitions:
+            self._durable.pop(partition, None)
+            self._unsure.pop(partition, None)
+
+    def _note_stored(self, ends: Mapping[TopicPartition, int]) -> None:
+        # Kudu acknowledged every row in the flushes above, or the row was handed to the dead letters, whose
+        # delivery the runtime waits for before it commits.
+        self._durable.update(ends)
+        for partition, end in ends.items():
+            if self._unsure[partition] <= end:
+                del self._unsure[partition]
+
+    def _map(self, records: list[SinkRecord], refused: Refused) -> list[tuple[Target, Batch]]:
+        changes: dict[str, Changes] = {}
+        for record in records:
+            try:
+                for change in _changes(record):
+                    changes.setdefault(record.topic, []).append((record, change))
+            except DataError as error:
+                refused[id(record)] = record, error
+        return [
+            (target, self._batch(target, part)) for topic, part in changes.items() for target in self._targets[topic]
+        ]
+
+    def _batch(self, target: Target, changes: Changes) -> Batch:
+        unknown = target.unknown_fields(changes)
+        if unknown:
+            self._run(target.learn, unknown)
+        return target.batch(changes)
+
+    def _open_targets(self, topics: Collection[str]) -> None:
+        """Open the tables of topics, all errors at once."""
+        errors = []
+        for topic in topics:
+            targets = []
+            for options in self._options.tables_of(topic):
+                try:
+                    targets.append(self._run(self._target, options))
+                except ConfigError as error:
+                    errors.append(str(error))
+            self._targets[topic] = targets
+        if errors:
+            for topic in topics:
+                del self._targets[topic]
+            raise ConfigError("\n".join(errors))
+
+    def _target(self, options: TableOptions) -> Target:
+        assert self._client is not None
+        table = self._client.open_table(options.table)
+        errors = mapping_errors(table, options)
+        if errors:
+            raise ConfigError("\n".join(errors), key=options.mapping_option)
+        return Target(self._client, options, self._parser, table)
+
+    def _run(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        return self._submit(function, *arguments).result()
+
+    def _submit(self, function: Callable[..., Result], *arguments: Any) -> Future[Result]:
+        assert self._thread is not None
+        return self._thread.submit(function, *arguments)
+
+
+def _write(batches: list[tuple[Target, Batch]]) -> Refused:
+    refused: Refused = {}
+    for target, batch in batches:
+        refused |= target.write(batch)
+    return refused
+
+
+def _changes(record: SinkRecord) -> Iterator[RowChange]:
+    """Yield the changes in a record: none for a tombstone or DDL; an object of the json converter is one upsert."""
+    value = record.value
+    if isinstance(value, dict):
+        value = changes_of(value, record.headers)
+    if value is None:
+        return
+    if not isinstance(value, list) or not all(isinstance(change, RowChange) for change in value):
+        kind = type(value).__name__
+        raise DataError(f"{record.where}: row changes are needed, not {kind}; set value.converter to canal-json")
+    yield from value

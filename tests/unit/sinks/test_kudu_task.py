@@ -1,0 +1,339 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from connectors import ConfigError, DataError, FatalError, RetriableError, SinkRecord, TopicPartition
+from connectors.clients.kudu.port import UNSET, ColumnSpec, FailureKind, OpKind, RowFailure, RowOp, Table
+from connectors.formats.canal import RowChange
+from connectors.sinks.kudu import KuduSink, KuduSinkTask
+from connectors.sinks.kudu import task as task_module
+
+COLUMNS = (ColumnSpec("id", "INT32", key=True), ColumnSpec("a", "STRING", nullable=True))
+PARTITION = TopicPartition("t", 0)
+
+
+class MemoryKudu:
+    """The port in memory. `faults` are taken one for each batch: a kind for every row, or a kind by row."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, tuple[ColumnSpec, ...]] = {"t": COLUMNS}
+        self.rows: dict[str, dict[Any, list[Any]]] = {"t": {}}
+        self.faults: list[FailureKind | dict[int, FailureKind]] = []
+        self.batches: list[int] = []
+        self.threads: set[str] = set()
+        self.reopened = 0
+        self.closed = 0
+        self.before_write: Callable[[], Any] = lambda: None
+
+    def open_table(self, name: str) -> Table:
+        self.threads.add(threading.current_thread().name)
+        if name not in self.tables:
+            raise ConfigError(f"Kudu, table {name}: Not found")
+        return Table(name, self.tables[name])
+
+    def reopen(self, table: Table) -> Table:
+        self.reopened += 1
+        return self.open_table(table.name)
+
+    def write_batch(self, table: Table, ops: Sequence[RowOp]) -> list[RowFailure]:
+        self.threads.add(threading.current_thread().name)
+        self.before_write()
+        self.batches.append(len(ops))
+        fault = self.faults.pop(0) if self.faults else {}
+        failing = fault if isinstance(fault, dict) else dict.fromkeys(range(len(ops)), fault)
+        for index, op in enumerate(ops):
+            if index not in failing:
+                self._carry_out(table, op)
+        return [RowFailure(kind, index, kind.value) for index, kind in failing.items()]
+
+    def _carry_out(self, table: Table, op: RowOp) -> None:
+        rows = self.rows.setdefault(table.name, {})
+        if op.kind is OpKind.DELETE_IGNORE:
+            rows.pop(op.values[0], None)
+        else:
+            before = rows.get(op.values[0], [None] * len(op.values))
+            rows[op.values[0]] = [b if a is UNSET else a for b, a in zip(before, op.values, strict=True)]
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Reporter:
+    def __init__(self) -> None:
+        self.reported: list[tuple[int, str]] = []
+
+    def report(self, record: SinkRecord, error: Exception) -> Future[None]:
+        assert isinstance(error, DataError)
+        self.reported.append((record.offset, str(error)))
+        return Future()
+
+
+class Context:
+    def __init__(self) -> None:
+        self.errant_record_reporter = Reporter()
+
+
+@pytest.fixture
+def kudu(monkeypatch: pytest.MonkeyPatch) -> MemoryKudu:
+    client = MemoryKudu()
+    monkeypatch.setattr(task_module, "open_client", lambda settings: client)
+    return client
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., KuduSinkTask]]:
+    tasks: list[KuduSinkTask] = []
+
+    def start(props: dict[str, str] | None = None) -> KuduSinkTask:
+        task: Any = KuduSinkTask()
+        tasks.append(task)
+        task.initialize(Context())
+        task.start({"name": "k", "connector.class": "KuduSink", "topics": "t", "kudu.masters": "m"} | (props or {}))
+        started: KuduSinkTask = task
+        return started
+
+    yield start
+    for task in tasks:
+        task.stop()
+
+
+@pytest.fixture
+def task(kudu: MemoryKudu, start: Callable[..., KuduSinkTask]) -> KuduSinkTask:
+    return start()
+
+
+def reported(task: KuduSinkTask) -> list[tuple[int, str]]:
+    context: Any = task.context
+    found: list[tuple[int, str]] = context.errant_record_reporter.reported
+    return found
+
+
+def record(offset: int, value: Any, topic: str = "t") -> SinkRecord:
+    return SinkRecord(topic, 0, offset, None, value, [], 0)
+
+
+def upsert(offset: int, topic: str = "t", **row: Any) -> SinkRecord:
+    return record(offset, [RowChange("UPSERT", "", "", row)], topic)
+
+
+async def test_put_stores_and_then_all_offsets_are_safe(kudu: MemoryKudu, task: KuduSinkTask) -> None:
+    task.put([upsert(0, id=1, a="x"), record(1, None), record(2, []), record(3, {"id": 2, "a": "y"})])
+    assert kudu.rows["t"] == {1: [1, b"x"], 2: [2, b"y"]}
+    assert await task.pre_commit({PARTITION: 4}) == {PARTITION: 4}
+    task.put([])
+    assert await task.pre_commit({PARTITION: 9}) == {PARTITION: 9}
+
+
+async def test_after_a_failure_only_what_was_stored_before_is_committed(kudu: MemoryKudu, task: KuduSinkTask) -> None:
+    task.put([upsert(4, id=1)])
+    kudu.faults = [FailureKind.TIMEOUT]
+    with pytest.raises(RetriableError, match="table t: 1 of 1 rows failed: timeout"):
+        task.put([upsert(5, id=2)])
+    other = TopicPartition("t", 1)
+    assert await task.pre_commit({PARTITION: 6, other: 1}) == {PARTITION: 5, other: 1}
+    task.put([])  # the runtime may ask for nothing in between
+    assert await task.pre_commit({PARTITION: 6}) == {PARTITION: 5}
+    task.put([upsert(5, id=2)])
+    assert await task.pre_commit({PARTITION: 6}) == {PARTITION: 6}
+
+
+async def test_a_partition_that_came_new_commits_nothing_before_its_first_success(
+    kudu: MemoryKudu, task: KuduSinkTask
+) -> None:
+    task.put([upsert(4, id=1)])
+    task.close([PARTITION])
+    kudu.faults = [FailureKind.UNAVAILABLE]
+    with pytest.raises(RetriableError):
+        task.put([upsert(6, id=3)])
+    assert await task.pre_commit({PARTITION: 7}) == {}
+    task.close([PARTITION])
+    assert await task.pre_commit({PARTITION: 7}) == {PARTITION: 7}
+
+
+def test_bad_records_are_reported_once_after_their_neighbours_are_stored(kudu: MemoryKudu, task: KuduSinkTask) -> None:
+    bad = [
+        upsert(0, id="x"),
+        record(9, [{"id": 1}]),
+        record(1, [RowChange("UPSERT", "", "", {"id": None})] * 3),
+        record(2, "text"),
+    ]
+    records = [*bad, upsert(3, id=3), upsert(4, id=4)]
+    kudu.faults = [FailureKind.TIMEOUT]
+    with pytest.raises(RetriableError):
+        task.put(records)
+    assert reported(task) == []
+    kudu.faults = [{1: FailureKind.INVALID}]
+    task.put(records)
+    assert kudu.rows["t"] == {3: [3, None]}
+    assert [offset for offset, _ in sorted(reported(task))] == [0, 1, 2, 4, 9]
+    assert dict(reported(task))[2] == "t-0@2: row changes are needed, not str; set value.converter to canal-json"
+    assert dict(reported(task))[4] == "table t: invalid"
+
+
+def test_many_records_go_in_parts_that_stay_in_order(kudu: MemoryKudu, task: KuduSinkTask) -> None:
+    task.put([upsert(i, id=i % 1_500, a=str(i)) for i in range(4_000)])
+    assert kudu.batches == [1_000] * 4
+    assert kudu.rows["t"] == {i: [i, str(i + 3_000 if i < 1_000 else i + 1_500).encode()] for i in range(1_500)}
+
+
+def test_no_part_is_sent_after_one_that_failed(kudu: MemoryKudu, task: KuduSinkTask) -> None:
+    kudu.faults = [{}, FailureKind.TIMEOUT]
+    with pytest.raises(RetriableError):
+        task.put([upsert(i, id=i) for i in range(5_000)])
+    assert kudu.batches == [1_000, 1_000]
+
+
+def test_the_client_is_called_from_one_thread_only(kudu: MemoryKudu, task: KuduSinkTask) -> None:
+    task.put([upsert(0, id=1, b="x")])
+    assert len(kudu.threads) == 1
+    assert threading.current_thread().name not in kudu.threads
+
+
+@pytest.mark.parametrize("kind", [FailureKind.SCHEMA_CHANGED, FailureKind.NOT_FOUND])
+def test_a_changed_table_is_opened_again_and_the_batch_mapped_anew(
+    kudu: MemoryKudu, task: KuduSinkTask, kind: FailureKind
+) -> None:
+    kudu.tables["t"] = (*COLUMNS[:1], ColumnSpec("b", "INT32", nullable=True))
+    kudu.faults = [kind]
+    task.put([upsert(0, id=1, b="7", a="x")])
+    assert kudu.rows["t"] == {1: [1, 7]}
+    kudu.faults = [kind, kind]
+    with pytest.raises(RetriableError):
+        task.put([upsert(1, id=1)])
+
+
+def test_parts_that_were_mapped_before_the_change_are_mapped_anew(kudu: MemoryKudu, task: KuduSinkTask) -> None:
+    def change() -> None:
+        kudu.tables["t"] = COLUMNS[:1]
+
+    kudu.before_write = change
+    kudu.faults = [FailureKind.SCHEMA_CHANGED]
+    task.put([upsert(i, id=i, a="x") for i in range(2_500)])
+    assert list(kudu.rows["t"].values()) == [[i] for i in range(2_500)]
+
+
+def test_a_table_that_is_gone_ends_the_task(kudu: MemoryKudu, task: KuduSinkTask) -> None:
+    kudu.tables.clear()
+    kudu.faults = [FailureKind.NOT_FOUND]
+    with pytest.raises(FatalError, match="table t: Not found"):
+        task.put([upsert(0, id=1)])
+
+
+def test_a_mapping_that_fits_no_more_ends_the_task(kudu: MemoryKudu, start: Callable[..., KuduSinkTask]) -> None:
+    task = start({"topic.t.t.mapping": "id=value.id, a=value.a"})
+    kudu.tables["t"] = COLUMNS[:1]
+    kudu.faults = [FailureKind.SCHEMA_CHANGED]
+    with pytest.raises(FatalError, match="has no column a"):
+        task.put([upsert(0, id=1)])
+
+
+@pytest.mark.parametrize("kind", [FailureKind.NOT_AUTHORIZED, FailureKind.FATAL])
+def test_refused_access_ends_the_task(kudu: MemoryKudu, task: KuduSinkTask, kind: FailureKind) -> None:
+    kudu.faults = [kind]
+    with pytest.raises(FatalError, match=kind.value):
+        task.put([upsert(0, id=1)])
+
+
+def test_a_new_field_makes_the_sink_look_at_the_table_once(kudu: MemoryKudu, task: KuduSinkTask) -> None:
+    for offset in range(3):
+        task.put([upsert(offset, id=1, other="x")])
+    assert kudu.reopened == 1
+    kudu.tables["t"] = (*COLUMNS, ColumnSpec("b", "INT32", nullable=True))
+    task.put([upsert(9, id=2, other="x", b="7")])
+    assert kudu.reopened == 2
+    assert kudu.rows["t"] == {1: [1, None], 2: [2, None, 7]}
+
+
+def test_one_topic_may_go_to_several_tables_and_names_may_hold_dots(
+    kudu: MemoryKudu, start: Callable[..., KuduSinkTask]
+) -> None:
+    kudu.tables |= {"m.m_pojo": COLUMNS, "other": COLUMNS}
+    task = start(
+        {
+            "topics": "m.pojo, m.pojo.enriched",
+            "topic.m.pojo.enriched.m.m_pojo.mapping": "id=value.no",
+            "topic.m.pojo.enriched.m.m_pojo.mode": "upsert",
+            "topic.m.pojo.enriched.other.deletes.enabled": "false",
+            "topic.m.pojo.t.mode": "insert-ignore",
+        }
+    )
+    task.put([upsert(0, "m.pojo.enriched", no=1, id=2), upsert(0, "m.pojo", id=3)])
+    assert kudu.rows == {"m.m_pojo": {1: [1, None]}, "other": {2: [2, None]}, "t": {3: [3, None]}}
+
+
+def test_topics_of_a_pattern_are_opened_when_they_come(kudu: MemoryKudu, start: Callable[..., KuduSinkTask]) -> None:
+    task = start({"topics": "", "topics.regex": "t|x.*", "topic.x.1.t.mode": "upsert"})
+    task.put([upsert(0, id=1), upsert(0, "x.1", id=2)])
+    assert kudu.rows["t"] == {1: [1, None], 2: [2, None]}
+
+
+def test_all_faults_are_told_at_the_start(kudu: MemoryKudu, start: Callable[..., KuduSinkTask]) -> None:
+    with pytest.raises(ConfigError) as raised:
+        start({"topics": "t,gone", "topic.t.t.mapping": "a=value.a, x=value.x"})
+    lines = str(raised.value).splitlines()
+    assert [line.partition(": ")[0] for line in lines][:1] == ["Option topic.t.t.mapping"]
+    assert any("no column x" in line for line in lines)
+    assert any("key column id is not mapped" in line for line in lines)
+    assert any("table gone" in line for line in lines)
+
+
+def test_a_start_that_failed_can_be_tried_again(
+    kudu: MemoryKudu, start: Callable[..., KuduSinkTask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(settings: Any) -> Any:
+        raise RetriableError("no Kudu master answers")
+
+    task = start()
+    with monkeypatch.context() as patch:
+        patch.setattr(task_module, "open_client", down)
+        with pytest.raises(RetriableError, match="no Kudu master"):
+            task.start({"topics": "t", "kudu.masters": "m"})
+    assert kudu.closed == 1
+    task.start({"topics": "t", "kudu.masters": "m"})
+    task.put([upsert(0, id=1)])
+    task.stop()
+    task.stop()
+    assert kudu.closed == 2
+
+
+def errors_of(**props: str) -> dict[str, list[str]]:
+    given = {"kudu.masters": "m", "topics": "a.b,c"} | {name.replace("__", "."): text for name, text in props.items()}
+    return {value.name: value.errors for value in KuduSink.validate(given) if value.errors}
+
+
+def test_a_sound_configuration_has_no_errors() -> None:
+    assert errors_of(topic__a__b__t__mapping="x=value.x", topic__c__t__mode="upsert", time__zone="+08:00") == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("kudu.backend", "jvn", "did you mean jvm"),
+        ("kudu.master", "m", "Unknown option kudu.master; did you mean kudu.masters?"),
+        ("kudu.masters", "m:x", "write host:port"),
+        ("time.zone", "Mars", "no time zone"),
+        ("topic.x.t.mode", "upsert", "one of the topics a.b, c"),
+        ("topic.a.b.mapping", "x=value.x", "one of the topics a.b, c"),
+        ("topic.c.t.mapping", "x=", "cannot read"),
+        ("topic.c.t.mode", "insert", "insert-ignore"),
+        ("topic.c.t.deletes.enabled", "perhaps", "true or false"),
+        ("kudu.operation.timeout.ms", "1", "not between"),
+    ],
+)
+def test_a_wrong_option_is_told_by_its_name(name: str, text: str, message: str) -> None:
+    found = {
+        value.name: value.errors for value in KuduSink.validate({"kudu.masters": "m", "topics": "a.b,c", name: text})
+    }
+    assert message in found[name][0]
+
+
+def test_every_task_has_the_whole_configuration() -> None:
+    connector = KuduSink()
+    connector.start({"topics": "t"})
+    assert connector.task_class() is KuduSinkTask
+    assert connector.task_configs(2) == [{"topics": "t"}] * 2
