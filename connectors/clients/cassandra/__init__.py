@@ -1,0 +1,34 @@
+"""Cassandra as an asynchronous resource: client, schema, encoding by column type, statements, batches, reads."""
+
+from __future__ import annotations
+
+from connectors.clients.cassandra.batches import BATCHING, Batching, WriteBatches
+from connectors.clients.cassandra.client import CassandraClient
+from connectors.clients.cassandra.errors import SchemaChangedError
+from connectors.clients.cassandra.reader import Key, Row, RowReader
+from connectors.clients.cassandra.schema import TableSchema
+from connectors.clients.cassandra.settings import CONSISTENCY_LEVELS, MAX_IN_FLIGHT_LIMIT, CassandraSettings
+from connectors.clients.cassandra.statements import UNSET, Cell, TableStatements, Write, routing_key
+from connectors.clients.cassandra.types import Micros, compile_encoder
+
+__all__ = [
+    "BATCHING",
+    "CONSISTENCY_LEVELS",
+    "MAX_IN_FLIGHT_LIMIT",
+    "UNSET",
+    "Batching",
+    "CassandraClient",
+    "CassandraSettings",
+    "Cell",
+    "Key",
+    "Micros",
+    "Row",
+    "RowReader",
+    "SchemaChangedError",
+    "TableSchema",
+    "TableStatements",
+    "Write",
+    "WriteBatches",
+    "compile_encoder",
+    "routing_key",
+]

@@ -1,0 +1,207 @@
+"""How the changes of a topic become writes of a table, worked out once against the live schema."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import tzinfo
+from typing import Any, Final
+
+from connectors.api.errors import ConfigError, DataError
+from connectors.api.record import SinkRecord, header_value
+from connectors.clients.cassandra import UNSET, CassandraClient, TableSchema, TableStatements, Write
+from connectors.formats.canal import RowChange
+from connectors.formats.mapping import ColumnSource
+from connectors.formats.temporal import TimestampParser
+from connectors.sinks.cassandra.config import TableOptions
+from connectors.sinks.cassandra.options import MAX_TTL_S
+
+__all__ = ["TablePlan", "read_plans"]
+
+Getter = Callable[[SinkRecord, Mapping[str, Any]], Any]
+"""Takes a record and one of its rows; returns a value, None for null or `UNSET` where there is nothing."""
+
+_LAYOUTS_KEPT: Final = 1000
+
+
+class TablePlan:
+    """Turns row changes into writes of one table.
+
+    Args:
+        options: Topic, table and what is configured for them.
+        schema: The table as it is.
+        zone: Zone of times that name none.
+    """
+
+    def __init__(self, options: TableOptions, schema: TableSchema, zone: tzinfo) -> None:
+        self.options = options
+        self.schema = schema
+        self._micros = TimestampParser(zone).micros
+        sources = options.mapping
+        columns = list(schema.columns) if sources is None else [_exact(schema, name) for name in sources]
+        self.statements = TableStatements(schema, columns, self._micros)
+        self._automatic = sources is None
+        self._getters = [] if sources is None else [getter(source) for source in sources.values()]
+        # Layouts seen: the fields of a row, in order, to the field of each column.
+        self._layouts: dict[tuple[str, ...], list[str | None]] = {}
+        self._key_fields = _key_fields(schema, columns, sources)
+        self._ttl = getter(options.ttl) if isinstance(options.ttl, ColumnSource) else None
+        self._timestamp = getter(options.timestamp) if options.timestamp is not None else None
+
+    def writes(self, record: SinkRecord, change: RowChange, ts_us: int) -> list[Write]:
+        """Return what a change means for the table: usually one write, two for a change of its key.
+
+        Args:
+            record: The record that the change came in.
+            change: The change.
+            ts_us: Its place in the order, microseconds since 1970.
+
+        Raises:
+            DataError: The row does not fit the table.
+        """
+        if self._timestamp is not None:
+            ts_us = self._own_timestamp(self._timestamp(record, change.row))
+        statements = self.statements
+        values = self._values(record, change.row)
+        if change.op == "DELETE":
+            if not self.options.deletes_enabled:
+                return []
+            return [statements.delete(statements.encode_key(values), ts_us)]
+        upsert = statements.upsert(statements.encode(values), ts_us, self._seconds_to_live(record, change.row))
+        old = change.old
+        if old and self.options.deletes_enabled and (self._automatic or not self._key_fields.isdisjoint(old)):
+            before = statements.encode_key(self._values(record, change.key_before()))
+            if before != upsert.key:
+                return [statements.delete(before, ts_us), upsert]
+        return [upsert]
+
+    def _values(self, record: SinkRecord, row: Mapping[str, Any]) -> list[Any]:
+        if self._automatic:
+            values = [UNSET if field is None else row[field] for field in self._layout(row)]
+        else:
+            values = [get(record, row) for get in self._getters]
+        if self.options.null_to_unset:
+            values = [UNSET if value is None else value for value in values]
+        return values
+
+    def _layout(self, row: Mapping[str, Any]) -> list[str | None]:
+        names = tuple(row)
+        layout = self._layouts.get(names)
+        if layout is None:
+            if len(self._layouts) >= _LAYOUTS_KEPT:
+                self._layouts.clear()
+            folded = {name.lower(): name for name in names}
+            layout = [name if name in row else folded.get(name.lower()) for name in self.statements.columns]
+            self._layouts[names] = layout
+        return layout
+
+    def _seconds_to_live(self, record: SinkRecord, row: Mapping[str, Any]) -> int | None:
+        if self._ttl is None:
+            return self.options.ttl if isinstance(self.options.ttl, int) else None
+        value = self._ttl(record, row)
+        if value is None or value is UNSET:
+            return None
+        try:
+            seconds = int(value)
+        except (TypeError, ValueError):
+            raise DataError(f"the seconds to live are {value!r}, a whole number is needed") from None
+        if seconds > MAX_TTL_S:
+            raise DataError(f"the seconds to live are {seconds}, more than 20 years")
+        return seconds if seconds > 0 else None
+
+    def _own_timestamp(self, value: Any) -> int:
+        if value is None or value is UNSET:
+            raise DataError(f"there is no timestamp: option {self.options.prefix}.timestamp names a missing field")
+        if isinstance(value, int) or (isinstance(value, str) and value.lstrip("-").isdigit()):
+            return int(value)
+        return self._micros(value)
+
+
+def getter(source: ColumnSource) -> Getter:
+    """Return the function that fetches a source's value."""
+    name = source.name
+    if source.kind == "value":
+        return _field(name)
+    if source.kind == "header":
+        return lambda record, row: _header(record, name)
+    if source.kind == "timestamp":
+        return lambda record, row: record.timestamp_ms
+    if source.kind == "now":
+        return lambda record, row: time.time_ns() // 1_000_000
+    if not name:
+        return lambda record, row: record.key.decode() if isinstance(record.key, bytes) else record.key
+    find = _field(name)
+    return lambda record, row: find(record, record.key) if isinstance(record.key, dict) else UNSET
+
+
+def _field(name: str) -> Getter:
+    if "." not in name:
+        return lambda record, row: row.get(name, UNSET)
+    steps = name.split(".")
+
+    def nested(record: SinkRecord, row: Mapping[str, Any]) -> Any:
+        if name in row:
+            return row[name]
+        value: Any = row
+        for step in steps:
+            if not isinstance(value, dict) or step not in value:
+                return UNSET
+            value = value[step]
+        return value
+
+    return nested
+
+
+def _header(record: SinkRecord, name: str) -> Any:
+    data = header_value(record.headers, name)
+    if data is None:
+        return UNSET
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise DataError(f"header {name} is not UTF-8") from None
+
+
+def _exact(schema: TableSchema, column: str) -> str:
+    name = schema.find(column)
+    if name is None:
+        raise ConfigError(f"table {schema.label} has no column {column}")
+    return name
+
+
+def _key_fields(schema: TableSchema, columns: list[str], sources: Mapping[str, ColumnSource] | None) -> frozenset[str]:
+    if sources is None:
+        return frozenset()
+    pairs = zip(columns, sources.values(), strict=True)
+    return frozenset(source.name for name, source in pairs if name in schema.key and source.kind == "value")
+
+
+async def read_plans(client: CassandraClient, tables: list[TableOptions], zone: tzinfo) -> dict[str, list[TablePlan]]:
+    """Check every mapping against the live schema and prepare the statements.
+
+    Returns:
+        Topic to the plans of its tables.
+
+    Raises:
+        ConfigError: Tables or mappings do not fit; a line for each.
+        RetriableError: No host answers.
+    """
+    errors: list[str] = []
+    plans: dict[str, list[TablePlan]] = {}
+    for options in tables:
+        option = f"{options.prefix}.mapping"
+        try:
+            schema = await client.table(options.keyspace, options.table)
+        except ConfigError as error:
+            errors.append(f"Option {option}: {error}")
+            continue
+        wanted = schema.columns if options.mapping is None else options.mapping
+        found = schema.check(option, list(wanted))
+        errors += found
+        if not found:
+            plans.setdefault(options.topic, []).append(TablePlan(options, schema, zone))
+    if errors:
+        raise ConfigError("\n".join(errors), key=errors[0].split()[1].rstrip(":"))
+    for plan in (plan for found in plans.values() for plan in found):
+        await plan.statements.prepare(client)
+    return plans
