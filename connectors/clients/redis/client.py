@@ -1,0 +1,197 @@
+"""Redis look-ups, gathered: all commands of one turn of the event loop go out in one request.
+
+One command per request leaves Redis idle and the interpreter busy; a request for each turn of the loop is 4 to 14 times
+faster. String look-ups become one MGET. As MGET answers None for a key of another type too, the keys it did not find
+are asked for again by GET, in one pipeline: the server then says WRONGTYPE, and a wrong type is never taken for a miss.
+
+The pool of redis-py never queues here: its blocking variant lets callers starve for seconds, and its plain variant
+raises. The client counts free connections itself; what comes in meanwhile waits in order and goes out together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, RedisError
+
+from connectors.api.errors import DataError, RetriableError
+from connectors.clients.redis.errors import translate
+from connectors.clients.redis.settings import RedisSettings, redis_address
+
+__all__ = ["RedisClient"]
+
+
+@dataclass(slots=True, eq=False)
+class _Command:
+    """A command on its way, with the callers that wait for its answer."""
+
+    words: tuple[Any, ...]
+    waiters: list[asyncio.Future[Any]]
+
+    def answer(self, reply: Any) -> None:
+        for waiter in self.waiters:
+            if waiter.done():  # its caller was cancelled, the other callers were not
+                continue
+            if isinstance(reply, BaseException):
+                waiter.set_exception(reply)
+            else:
+                waiter.set_result(reply)
+
+
+class RedisClient:
+    """Look-ups in Redis for many callers on one event loop.
+
+    The constructor does no I/O. Every method returns a future at once; cancelling it leaves the others of the batch
+    alone. The futures fail with `RetriableError` (server away, time-out), `DataError` (the key has another type) or
+    `ConfigError` (credentials, certificate).
+
+    Args:
+        settings: How to reach Redis.
+        driver: Client of redis-py to use instead of one built from the settings; for tests.
+    """
+
+    def __init__(self, settings: RedisSettings, driver: Redis | None = None) -> None:
+        self._settings = settings
+        self._address = redis_address(settings.url)
+        self._redis = settings.client() if driver is None else driver
+        self._pending: dict[tuple[Any, ...], _Command] = {}
+        self._digests: dict[str, str] = {}
+        self._scripts: dict[str, str] = {}
+        self._free = settings.connections
+        self._scheduled = False
+        self._closed = False
+        # Strong references: the loop itself holds tasks weakly.
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Check that the server answers.
+
+        Raises:
+            RetriableError: It does not.
+            ConfigError: It refuses the credentials, or its certificate is not trusted.
+        """
+        try:
+            await cast("Any", self._redis.ping())
+        except (RedisError, OSError) as error:
+            raise translate(error, self._address) from error
+
+    def get(self, key: str) -> asyncio.Future[bytes | None]:
+        """Look up a string; None where there is no such key."""
+        return self._submit(("GET", _encoded(key)))
+
+    def hmget(self, key: str, fields: tuple[str, ...]) -> asyncio.Future[list[bytes | None]]:
+        """Look up fields of a hash; None for each that is missing, hence all None where there is no such key."""
+        return self._submit(("HMGET", _encoded(key), *fields))
+
+    def eval(self, script: str, key: str, *arguments: str | int) -> asyncio.Future[Any]:
+        """Run a Lua script on one key. The script must bear to be run twice, as a lost answer is asked for again."""
+        digest = self._digests.get(script)
+        if digest is None:
+            digest = self._digests[script] = hashlib.sha1(script.encode()).hexdigest()
+            self._scripts[digest] = script
+        return self._submit(("EVALSHA", digest, 1, _encoded(key), *arguments))
+
+    async def close(self) -> None:
+        """Fail what still waits and disconnect. May be called more than once."""
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        pending, self._pending = self._pending, {}
+        for command in pending.values():
+            command.answer(self._closed_error())
+        await self._redis.aclose()
+
+    def _submit(self, words: tuple[Any, ...]) -> asyncio.Future[Any]:
+        if self._closed:
+            raise self._closed_error()
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Any] = loop.create_future()
+        command = self._pending.get(words)
+        if command is not None:
+            command.waiters.append(waiter)
+            return waiter
+        self._pending[words] = _Command(words, [waiter])
+        if not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._send_pending)
+        return waiter
+
+    def _send_pending(self) -> None:
+        self._scheduled = False
+        while self._free and self._pending and not self._closed:
+            first = list(islice(self._pending, self._settings.max_batch))
+            batch = [self._pending.pop(words) for words in first]
+            batch = [command for command in batch if not all(waiter.done() for waiter in command.waiters)]
+            if batch:
+                self._free -= 1
+                task = asyncio.get_running_loop().create_task(self._run(batch))
+                self._tasks.add(task)
+                task.add_done_callback(partial(self._finished, batch))
+
+    def _finished(self, batch: list[_Command], task: asyncio.Task[None]) -> None:
+        if task.cancelled():  # by close, perhaps before it began
+            for command in batch:
+                command.answer(self._closed_error())
+        self._tasks.discard(task)
+        self._free += 1
+        self._send_pending()
+
+    async def _run(self, batch: list[_Command]) -> None:
+        try:
+            replies = await self._replies([command.words for command in batch])
+        except Exception as error:  # whatever it is, every caller of the batch hears of it
+            replies = [error] * len(batch)
+        for command, reply in zip(batch, replies, strict=True):
+            command.answer(translate(reply, self._address) if isinstance(reply, Exception) else reply)
+
+    async def _replies(self, commands: list[tuple[Any, ...]]) -> list[Any]:
+        gets = [words for words in commands if words[0] == "GET"]
+        others = [words for words in commands if words[0] != "GET"]
+        requests = [("MGET", *(key for _, key in gets)), *others] if gets else others
+        answers = await self._load_scripts(requests, await self._pipeline(requests))
+        found = await self._check_misses(gets, answers.pop(0)) if gets else []
+        strings, rest = iter(found), iter(answers)
+        return [next(strings) if words[0] == "GET" else next(rest) for words in commands]
+
+    async def _check_misses(self, gets: list[tuple[Any, ...]], values: Any) -> list[Any]:
+        if isinstance(values, Exception):
+            return [values] * len(gets)
+        missing = [i for i, value in enumerate(values) if value is None]
+        if missing:
+            again = await self._pipeline([gets[i] for i in missing])
+            for i, reply in zip(missing, again, strict=True):
+                values[i] = reply
+        return list(values)
+
+    async def _load_scripts(self, requests: list[tuple[Any, ...]], answers: list[Any]) -> list[Any]:
+        """Send scripts in full that the server does not know, or no longer since its restart."""
+        unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if unknown:
+            whole = [("EVAL", self._scripts[requests[i][1]], *requests[i][2:]) for i in unknown]
+            for i, reply in zip(unknown, await self._pipeline(whole), strict=True):
+                answers[i] = reply
+        return answers
+
+    async def _pipeline(self, requests: list[tuple[Any, ...]]) -> list[Any]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for words in requests:
+                pipe.execute_command(*words)
+            return await pipe.execute(raise_on_error=False)
+
+    def _closed_error(self) -> RetriableError:
+        return RetriableError(f"Redis {self._address}: the client is closed")
+
+
+def _encoded(key: str) -> bytes:
+    try:
+        return key.encode()
+    except UnicodeEncodeError as error:
+        # Found here it fails one caller; found by the driver it would fail the batch.
+        raise DataError(f"Redis key {key!r} cannot be written as UTF-8: {error}") from None
