@@ -87,6 +87,15 @@ class CompactedTopic(Service):  # type: ignore[misc]
         async with self._moved:
             await self._moved.wait_for(lambda: self._positions.get(stored.partition, 0) > stored.offset)
 
+    async def catch_up(self) -> None:
+        """Return once this process's own view holds all that had been written when this was called."""
+        ends = await self._consumer.end_offsets(self._consumer.assignment())
+        async with self._moved:
+            await self._moved.wait_for(lambda: all(self._position(tp) >= end for tp, end in ends.items()))
+
+    def _position(self, tp: TopicPartition) -> int:
+        return self._positions.get(tp.partition, 0)
+
     async def _create(self) -> None:
         admin = AdminClient(self._admin)
         new = NewTopic(self.topic, self._partitions, self._replication_factor, config={"cleanup.policy": "compact"})
@@ -117,6 +126,7 @@ class CompactedTopic(Service):  # type: ignore[misc]
     async def _tail(self) -> None:
         while not self.should_stop:
             await self._take(await self._consumer.getmany(timeout_ms=1000))
+            await self._pass_gaps()
 
     async def _take(self, batches: dict[TopicPartition, list[Any]]) -> None:
         for tp, records in batches.items():
@@ -125,6 +135,15 @@ class CompactedTopic(Service):  # type: ignore[misc]
             async with self._moved:
                 self._positions[tp.partition] = records[-1].offset + 1
                 self._moved.notify_all()
+
+    async def _pass_gaps(self) -> None:
+        """Move on where compaction left nothing to read up to the end."""
+        for tp in self._consumer.assignment():
+            position = await self._consumer.position(tp)
+            if position > self._position(tp):
+                async with self._moved:
+                    self._positions[tp.partition] = position
+                    self._moved.notify_all()
 
     def _apply(self, record: Any) -> None:
         key = record.key.decode(errors="replace")

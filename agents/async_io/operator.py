@@ -1,0 +1,451 @@
+"""Runs requests: capacity, time-outs, retries, key order. Knows neither Kafka nor where records come from.
+
+Everything here runs on one event loop; only `ResultFuture` may be used from other threads, and what comes from there
+is handed to the loop once per burst.
+
+Source: Flink 2.3, `operators.async.AsyncWaitOperator`, and for the order by key `TableAsyncExecutionController`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Any, Final
+
+from agents.async_io.errors import AsyncOperationError, AsyncTimeoutError
+from agents.async_io.function import (
+    AsyncFunction,
+    CoroutineFunction,
+    FunctionLike,
+    ResultFuture,
+    as_async_function,
+    check_results,
+    name_of,
+)
+from agents.async_io.queue import StreamElementQueue
+from agents.async_io.retry import RetryStrategy
+from agents.async_io.watermark import Watermark
+
+__all__ = ["AsyncWaitOperator", "Entry"]
+
+_TIMER_SLACK_S: Final = 0.001
+
+
+class Entry:
+    """One record in the operator, from acceptance to emission.
+
+    Attributes:
+        value: The record, or what `submit` was given.
+        watermark: The watermark, where the entry is one.
+        queue: Where it waits for its turn to leave.
+        context: Whatever the caller wants back with the result.
+        attempt: Calls so far.
+        done: Whether results or error are there.
+        results: The outputs, when done.
+        error: Why the request failed, when done.
+        segment: Where the queue keeps it.
+    """
+
+    __slots__ = (
+        "attempt",
+        "context",
+        "dead",
+        "deadline",
+        "done",
+        "error",
+        "future",
+        "key",
+        "queue",
+        "results",
+        "segment",
+        "task",
+        "timed_out",
+        "timer",
+        "value",
+        "watermark",
+    )
+
+    def __init__(self, value: Any, queue: StreamElementQueue, key: Hashable = None, context: Any = None) -> None:
+        self.value = value
+        self.queue = queue
+        self.key = key
+        self.context = context
+        self.watermark: Watermark | None = None
+        self.attempt = 0
+        self.deadline = 0.0
+        self.done = False
+        self.dead = False
+        self.timed_out = False
+        self.results: list[Any] = []
+        self.error: BaseException | None = None
+        self.future: ResultFuture[Any] | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.segment: Any = None
+
+
+class AsyncWaitOperator:
+    """Calls a function for each entry, with bounds on number and time.
+
+    A slot is taken at acceptance and given back by `pop_ready`, so capacity counts what runs, what waits for its key
+    and what is done but not emitted. The caller asks `free` before it submits: that is the back-pressure.
+
+    Args:
+        function: An `AsyncFunction` or a plain coroutine function.
+        timeout_s: Seconds from acceptance until the record's time is up, all attempts included; None or 0 for no limit.
+        capacity: Number of slots.
+        retry: When to call again.
+
+    Attributes:
+        failure: Error of the first request that failed for good, or None.
+
+    Raises:
+        TypeError: `function` is not asynchronous.
+        ValueError: `capacity` is not positive, `timeout_s` is negative, or there is a retry without a time-out.
+    """
+
+    def __init__(
+        self,
+        function: FunctionLike,
+        *,
+        timeout_s: float | None,
+        capacity: int = 100,
+        retry: RetryStrategy | None = None,
+    ) -> None:
+        if capacity < 1:
+            raise ValueError(f"capacity must be at least 1, it is {capacity}")
+        if timeout_s is not None and timeout_s < 0:
+            raise ValueError(f"timeout_s must not be negative, it is {timeout_s}")
+        if retry is not None and not timeout_s:
+            raise ValueError("a retry needs a time-out: timeout_s must be above 0")
+        self.function: AsyncFunction[Any, Any] = as_async_function(function)
+        self.name = name_of(function)
+        self.capacity = capacity
+        self.size = 0
+        self._timeout_s = timeout_s or None
+        self._retry = retry
+        self._on_ready: Callable[[], None] = lambda: None
+        self._notified = False
+        # In order of acceptance, which is the order of deadlines, since all have the same time: so one timer for the
+        # first is enough, and a finished request leaves no trace.
+        self._running: dict[Entry, None] = {}
+        self._deadline_timer: asyncio.TimerHandle | None = None
+        self._keys: dict[tuple[int, Hashable], deque[Entry]] = {}
+        self._from_threads: deque[tuple[ResultFuture[Any], Any, BaseException | None]] = deque()
+        self._loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]  # set by bind, before anything else
+        self._thread = 0
+        self.failure: BaseException | None = None
+        self._call = self._invoke_plain if isinstance(self.function, CoroutineFunction) else self._invoke
+        self._default_timeout = type(self.function).timeout is AsyncFunction.timeout
+
+    def bind(self, on_ready: Callable[[], None]) -> None:
+        """Attach to the running event loop.
+
+        Args:
+            on_ready: Called, once per burst, after entries completed; also when the burst came from other threads.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._on_ready = on_ready
+
+    @property
+    def free(self) -> int:
+        """Free slots; may be negative after restored entries."""
+        return self.capacity - self.size
+
+    # ---- acceptance and emission
+
+    def submit(
+        self, value: Any, queue: StreamElementQueue, *, key: Hashable = None, context: Any = None, attempt: int = 0
+    ) -> Entry:
+        """Accept a record and start its call, or let it wait for its key.
+
+        Args:
+            value: The record.
+            queue: Order of emission.
+            key: Records of one queue with equal keys run one after the other; None for no order.
+            context: Given back with the entry.
+            attempt: Calls before a restart.
+        """
+        entry = Entry(value, queue, key, context)
+        entry.attempt = attempt
+        self.size += 1
+        queue.put(entry)
+        if self._timeout_s is not None:
+            entry.deadline = self._loop.time() + self._timeout_s
+            if self._deadline_timer is None:
+                self._deadline_timer = self._loop.call_at(entry.deadline, self._on_deadline)
+        self._running[entry] = None
+        if key is None or self._takes_key(entry):
+            self._start(entry)
+        return entry
+
+    def submit_done(
+        self,
+        value: Any,
+        queue: StreamElementQueue,
+        *,
+        key: Hashable = None,
+        context: Any = None,
+        error: BaseException | None = None,
+    ) -> Entry:
+        """Accept a record that needs no call: it passes in its place, and behind earlier records of its key.
+
+        Args:
+            value: The record, which is its own result.
+            queue: Order of emission.
+            key: As for `submit`.
+            context: Given back with the entry.
+            error: What is wrong with the record, where it comes out as failed.
+        """
+        entry = Entry(value, queue, key, context)
+        entry.results = [value]
+        entry.error = error
+        self.size += 1
+        if key is not None and not self._takes_key(entry):
+            queue.put(entry)
+            entry.attempt = -1
+            return entry
+        entry.done = True
+        queue.put(entry)
+        if key is not None:
+            self._release_key(entry)
+        self._notify()
+        return entry
+
+    def submit_watermark(self, watermark: Watermark, queue: StreamElementQueue) -> Entry:
+        """Accept a watermark; it takes a slot, as in Flink."""
+        entry = Entry(watermark, queue)
+        entry.watermark = watermark
+        entry.done = True
+        entry.results = [watermark]
+        self.size += 1
+        queue.put(entry)
+        self._notify()
+        return entry
+
+    def pop_ready(self, queue: StreamElementQueue) -> Entry | None:
+        """Take the next entry that may leave the queue, and free its slot."""
+        entry = queue.pop_ready()
+        if entry is not None:
+            self.size -= 1
+        return entry
+
+    def discard(self, queue: StreamElementQueue) -> None:
+        """Drop a queue with all its entries: calls are cancelled, results that still come are ignored."""
+        entries = list(queue)
+        for entry in entries:
+            entry.dead = True
+        for entry in entries:
+            self._running.pop(entry, None)
+            self._stop_call(entry)
+            self._keys.pop((id(queue), entry.key), None)
+        self.size -= len(entries)
+        self._notify()
+
+    def close(self) -> None:
+        """Cancel every call and timer; nothing comes out any more."""
+        for entry in list(self._running):
+            entry.dead = True
+            self._stop_call(entry)
+        self._running.clear()
+        self._keys.clear()
+        if self._deadline_timer is not None:
+            self._deadline_timer.cancel()
+            self._deadline_timer = None
+
+    # ---- key order
+
+    def _takes_key(self, entry: Entry) -> bool:
+        place = (id(entry.queue), entry.key)
+        waiting = self._keys.get(place)
+        if waiting is None:
+            self._keys[place] = deque()
+            return True
+        waiting.append(entry)
+        return False
+
+    def _release_key(self, entry: Entry) -> None:
+        place = (id(entry.queue), entry.key)
+        waiting = self._keys.get(place)
+        while waiting:
+            following = waiting.popleft()
+            if following.dead or following.done:
+                continue
+            if following.attempt >= 0:
+                self._start(following)
+                return
+            # It needs no call: it was only waiting for its turn.
+            following.done = True
+            following.queue.completed(following)
+        self._keys.pop(place, None)
+
+    # ---- calls
+
+    def _start(self, entry: Entry) -> None:
+        entry.attempt += 1
+        entry.timer = None
+        entry.future = future = ResultFuture(self._deliver, entry)
+        entry.task = self._loop.create_task(self._call(entry, future))
+
+    async def _invoke(self, entry: Entry, future: ResultFuture[Any]) -> None:
+        try:
+            await self.function.async_invoke(entry.value, future)
+        except asyncio.CancelledError as error:
+            if _cancelled_from_outside():
+                raise
+            self._settle(future, None, error)
+        except Exception as error:
+            self._settle(future, None, error)
+
+    async def _invoke_plain(self, entry: Entry, future: ResultFuture[Any]) -> None:
+        # One coroutine less per record than through CoroutineFunction.async_invoke.
+        try:
+            results = await self.function.function(entry.value)  # type: ignore[attr-defined]
+        except asyncio.CancelledError as error:
+            if _cancelled_from_outside():
+                raise
+            self._settle(future, None, error)
+        except Exception as error:
+            self._settle(future, None, error)
+        else:
+            self._settle(future, results, None)
+
+    def _stop_call(self, entry: Entry) -> None:
+        entry.future = None  # what this call still answers is late
+        if entry.task is not None:
+            entry.task.cancel()
+            entry.task = None
+        if entry.timer is not None:
+            entry.timer.cancel()
+            entry.timer = None
+
+    # ---- completion
+
+    def _deliver(self, future: ResultFuture[Any], results: Any, error: BaseException | None) -> None:
+        if threading.get_ident() == self._thread:
+            self._settle(future, results, error)
+            return
+        # The queue is emptied before the loop is asked again, so a burst costs one wake-up.
+        first = not self._from_threads
+        self._from_threads.append((future, results, error))
+        if first:
+            self._loop.call_soon_threadsafe(self._settle_from_threads)
+
+    def _settle_from_threads(self) -> None:
+        while self._from_threads:
+            self._settle(*self._from_threads.popleft())
+
+    def _settle(self, future: ResultFuture[Any], results: Any, error: BaseException | None) -> None:
+        entry: Entry = future.owner
+        if entry.future is not future:
+            return  # a late result, or a second completion: the first one won
+        entry.future = None
+        entry.task = None
+        if error is None:
+            try:
+                results = check_results(self.function, results)
+            except TypeError as mistake:
+                self._finish(entry, [], mistake)
+                return
+        if not entry.timed_out and self._retry is not None:
+            try:
+                again = self._retry.wants_retry(entry.attempt, results, error)
+            except Exception as mistake:
+                self._finish(entry, [], mistake)
+                return
+            if again:
+                delay_s = self._retry.delay_s(entry.attempt)
+                entry.timer = self._loop.call_later(delay_s, self._start, entry)
+                return
+        self._finish(entry, results, error)
+
+    def _finish(self, entry: Entry, results: list[Any], error: BaseException | None) -> None:
+        if error is None:
+            entry.results = results
+        elif isinstance(error, AsyncTimeoutError):
+            entry.error = error
+        else:
+            entry.error = AsyncOperationError(self.name, entry.value, error)
+            entry.error.__cause__ = error
+        if error is not None and self.failure is None:
+            self.failure = entry.error
+        entry.done = True
+        self._running.pop(entry, None)
+        entry.queue.completed(entry)
+        if entry.key is not None:
+            self._release_key(entry)
+        self._notify()
+
+    def _notify(self) -> None:
+        if not self._notified:
+            self._notified = True
+            self._loop.call_soon(self._ready)
+
+    def _ready(self) -> None:
+        self._notified = False
+        self._on_ready()
+
+    # ---- time
+
+    def _on_deadline(self) -> None:
+        self._deadline_timer = None
+        now = self._loop.time() + _TIMER_SLACK_S
+        due = []
+        for entry in self._running:
+            if entry.deadline > now:
+                self._deadline_timer = self._loop.call_at(entry.deadline, self._on_deadline)
+                break
+            due.append(entry)
+        for entry in due:
+            self._time_out(entry)
+
+    def _time_out(self, entry: Entry) -> None:
+        if entry.done or entry.dead:
+            return
+        waits_for_key = entry.future is None and entry.timer is None
+        if waits_for_key and entry.key is not None:
+            self._leave_key(entry)
+        self._stop_call(entry)
+        if self._default_timeout or entry.timed_out:
+            # Timed out twice: timeout() itself did not come back.
+            self._finish(entry, [], AsyncTimeoutError(self.name, entry.value))
+            return
+        entry.timed_out = True
+        self._extend(entry)
+        entry.future = future = ResultFuture(self._deliver, entry)
+        entry.task = self._loop.create_task(self._invoke_timeout(entry, future))
+
+    def _leave_key(self, entry: Entry) -> None:
+        waiting = self._keys.get((id(entry.queue), entry.key))
+        if waiting is not None and entry in waiting:
+            waiting.remove(entry)
+            # It never held the key, so its end must not release it.
+            entry.key = None
+
+    def _extend(self, entry: Entry) -> None:
+        # Goes to the end of the line with a new deadline, so that a timeout() that never ends cannot keep the slot.
+        self._running.pop(entry, None)
+        entry.deadline = self._loop.time() + (self._timeout_s or 0.0)
+        self._running[entry] = None
+        if self._deadline_timer is None:
+            self._deadline_timer = self._loop.call_at(entry.deadline, self._on_deadline)
+
+    async def _invoke_timeout(self, entry: Entry, future: ResultFuture[Any]) -> None:
+        try:
+            await self.function.timeout(entry.value, future)
+        except asyncio.CancelledError:
+            if _cancelled_from_outside():
+                raise
+        except Exception as error:
+            self._settle(future, None, error)
+        self._settle_from_threads()
+        self._settle(future, None, AsyncTimeoutError(self.name, entry.value))
+
+
+def _cancelled_from_outside() -> bool:
+    # A client library may raise CancelledError by itself, e.g. when its connection closes: that is a failed attempt.
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

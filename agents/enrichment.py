@@ -1,0 +1,172 @@
+"""All stages of a worker between start and stop; what the transport hands records to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from faust.types import TP
+
+from agents.checkpoint import Checkpoint
+from agents.config import StageConfig
+from agents.outputs import Outputs
+from agents.producer import Producer
+from agents.stage import Stage
+from agents.steps import Steps
+from agents.topics import create_topics, wait_for_kafka
+from tables.pending import pending_table
+
+__all__ = ["Enrichment"]
+
+log = logging.getLogger(__name__)
+
+_ROOM_S: Final = 0.5
+
+
+class Enrichment:
+    """Starts, feeds and stops the stages.
+
+    Args:
+        app: The Faust app.
+        stages: Their configurations, with the functions built from them.
+        client: Connection options for librdkafka.
+        fail: Stops the worker with a sentence.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        stages: Iterable[tuple[StageConfig, Steps]],
+        client: Mapping[str, Any],
+        fail: Callable[[str], None],
+    ) -> None:
+        self._app = app
+        self._declared = list(stages)
+        self._client = dict(client)
+        self._fail = fail
+        self._topics = {config.input for config, _ in self._declared}
+        self._stages: dict[str, Stage] = {}
+        self._checkpoints: dict[str, Checkpoint] = {}
+        self._producer = Producer(self._client)
+        self._room = asyncio.Event()
+        self._ticks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Wait for Kafka, create topics, open the functions.
+
+        Raises:
+            ConfigError: Kafka refuses the credentials or a topic.
+        """
+        admin = await wait_for_kafka(self._client)
+        tables = [pending_table(self._app, config.name, self._client) for config, _ in self._declared]
+        named = [(config, table.topic) for (config, _), table in zip(self._declared, tables, strict=True)]
+        counts = await asyncio.to_thread(create_topics, admin, named)
+        self._producer.start(self._pump)
+        for (config, steps), table in zip(self._declared, tables, strict=True):
+            same = config.output is not None and counts[config.output] == counts[config.input]
+            outputs = Outputs(self._producer, config.name, config.output, config.dead_letter, same)
+            stage = Stage(config, steps, outputs, table, self._fail, self._room)
+            await stage.open()
+            checkpoint = Checkpoint(stage, self._commit)
+            self._stages[config.input] = stage
+            self._checkpoints[config.input] = checkpoint
+            self._ticks.append(self._watch(checkpoint))
+
+    async def stop(self) -> None:
+        """Give all partitions up, commit what is safe, close the functions. The consumer must still be there."""
+        for tick in self._ticks:
+            tick.cancel()
+        await asyncio.gather(*self._ticks, return_exceptions=True)
+        await self.revoked({TP(topic, number) for topic, stage in self._stages.items() for number in stage.partitions})
+        for checkpoint in self._checkpoints.values():
+            await checkpoint.close()
+        closed = await asyncio.gather(*(stage.close() for stage in self._stages.values()), return_exceptions=True)
+        for error in closed:
+            if isinstance(error, BaseException):
+                log.warning("Closing a stage: %s: %s", type(error).__name__, error)
+        self._producer.close()
+        self._stages.clear()
+        self._checkpoints.clear()
+        self._ticks.clear()
+
+    # ---- Intake
+
+    def owns(self, topic: str) -> bool:
+        """Tell whether a stage reads the topic."""
+        return topic in self._topics
+
+    def with_room(self, partitions: set[TP]) -> set[TP]:
+        """Return the partitions that may be fetched now."""
+        stages = self._stages
+        return {tp for tp in partitions if tp.topic not in stages or not stages[tp.topic].is_full(tp.partition)}
+
+    async def wait_for_room(self) -> None:
+        """Wait until a partition may be fetched again, or half a second."""
+        self._room.clear()
+        try:
+            async with asyncio.timeout(_ROOM_S):
+                await self._room.wait()
+        except TimeoutError:
+            return  # the caller looks whether it should stop, and comes back
+
+    def take(self, partition: TP, records: list[Any]) -> None:
+        """Hand records to their stage."""
+        stage = self._stages.get(partition.topic)
+        if stage is not None:
+            stage.take(partition.partition, records)
+
+    async def assigned(self, partitions: set[TP]) -> None:
+        """Begin with partitions: their pending requests are read while Faust finishes its rebalance."""
+        for topic, numbers in _by_topic(partitions).items():
+            if topic in self._checkpoints:
+                self._checkpoints[topic].assign(numbers)
+
+    async def revoked(self, partitions: set[TP]) -> None:
+        """Give partitions up; Faust's rebalances are eager, so these are all that there are."""
+        delivered = True
+        for topic, numbers in _by_topic(partitions).items():
+            checkpoint = self._checkpoints.get(topic)
+            if checkpoint is None:
+                continue
+            if self._app.consumer.is_member:
+                delivered &= await checkpoint.revoke(numbers)
+            else:
+                # Out of the group: another worker has these partitions, so nothing of ours may go out any more.
+                checkpoint.abandon(numbers)
+                delivered = False
+        if not delivered:
+            self._producer.purge()
+
+    # ---- helpers
+
+    def _pump(self) -> None:
+        for stage in self._stages.values():
+            stage.pump()
+
+    async def _commit(self, offsets: Mapping[tuple[str, int], int]) -> bool:
+        consumer = self._app.consumer
+        wanted = {TP(topic, number): offset for (topic, number), offset in offsets.items()}
+        if not wanted.keys() <= consumer.assignment():
+            return False  # a rebalance has begun; the revocation that follows commits
+        return bool(await consumer._commit(wanted))
+
+    def _watch(self, checkpoint: Checkpoint) -> asyncio.Task[None]:
+        task = asyncio.create_task(checkpoint.run())
+
+        def ended(done: asyncio.Task[None]) -> None:
+            if not done.cancelled() and (error := done.exception()) is not None:
+                log.error("The checkpoint failed", exc_info=error)
+                self._fail(f"the checkpoint failed: {type(error).__name__}: {error}")
+
+        task.add_done_callback(ended)
+        return task
+
+
+def _by_topic(partitions: Iterable[TP]) -> dict[str, list[int]]:
+    topics: dict[str, list[int]] = defaultdict(list)
+    for tp in partitions:
+        topics[tp.topic].append(tp.partition)
+    return topics

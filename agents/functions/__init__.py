@@ -1,0 +1,1 @@
+"""Functions for the enrich stage that need no code of the user."""

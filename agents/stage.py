@@ -1,0 +1,315 @@
+"""One enrich stage: lists of records in, requests through the async operator, outputs out.
+
+The way of a record: `take` (from the transport) -> `_accept` (decode once, ledger) -> operator -> `_emit` (encode once,
+produce) -> `_delivered` -> ledger. `agents.checkpoint` writes pending rows and commits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
+from typing import Any, Final
+
+import confluent_kafka as ck
+
+from agents.async_io.function import AsyncFunction
+from agents.async_io.operator import AsyncWaitOperator, Entry
+from agents.async_io.queue import OrderedQueue, UnorderedQueue
+from agents.config import StageConfig
+from agents.message import Message
+from agents.outputs import Outputs
+from agents.producer import is_purged
+from agents.request import ROW_DELIVERED, ROW_NONE, ROW_WRITTEN, AssignedPartition, Request
+from connectors.api.errors import ConnectError, DataError
+from tables.pending import PendingRow, PendingTable, UnreadableRow
+
+__all__ = ["Stage"]
+
+log = logging.getLogger(__name__)
+
+_TURN: Final = 64
+"""Records taken from one partition before the next has its turn."""
+
+_DECODER: Final = f"{Message.__module__}.{Message.__qualname__}"
+
+
+class Stage:
+    """Runs one stage of the configuration on the partitions that this worker owns.
+
+    Args:
+        config: What the user declared.
+        function: The steps as one function.
+        outputs: Output and dead-letter topic.
+        table: Pending requests.
+        fail: Called once with a sentence when the worker must stop.
+        room: Set when a partition may be fetched again.
+    """
+
+    def __init__(
+        self,
+        config: StageConfig,
+        function: AsyncFunction[Message, Message],
+        outputs: Outputs,
+        table: PendingTable,
+        fail: Callable[[str], None],
+        room: asyncio.Event,
+    ) -> None:
+        self.config = config
+        self.table = table
+        self.outputs = outputs
+        self.partitions: dict[int, AssignedPartition] = {}
+        self.rows_undelivered = 0
+        self.rows_idle = asyncio.Event()
+        self.rows_idle.set()
+        self._room = room
+        self.failed = False
+        self._fail = fail
+        self.producer = outputs.producer
+        self._queue = OrderedQueue if config.mode == "ordered" else UnorderedQueue
+        self._inbox_limit = max(2 * config.capacity, 1000)
+        self._always = config.persist == "always"
+        self.operator = AsyncWaitOperator(
+            function,
+            timeout_s=config.timeout_s,
+            capacity=config.capacity,
+            retry=config.retry.strategy() if config.retry is not None else None,
+        )
+
+    async def open(self) -> None:
+        """Open the function's clients."""
+        self.operator.bind(self._on_ready)
+        self._loop = asyncio.get_running_loop()
+        await self.operator.function.open()
+
+    async def close(self) -> None:
+        """Cancel what runs and close the function's clients; partitions were revoked before."""
+        self.operator.close()
+        await self.operator.function.close()
+
+    # ---- input
+
+    def assign(self, numbers: Iterable[int]) -> list[AssignedPartition]:
+        """Begin with partitions; their input waits until `start` gave them their pending requests."""
+        added = [AssignedPartition(number, self._queue()) for number in numbers]
+        self.partitions.update({part.number: part for part in added})
+        return added
+
+    def start(self, part: AssignedPartition, rows: Iterable[PendingRow]) -> None:
+        """Let a partition run: pending requests first, in the order of their offsets, then new input."""
+        for row in rows:
+            request = self._request(part, row.offset, row.key, row.raw, row.headers, row.timestamp_ms)
+            request.attempt = row.attempt
+            request.row = ROW_DELIVERED
+            part.restored[row.offset] = row
+            part.ledger.restore(row.offset, request)
+            part.pending.append(request)
+        part.running = True
+        self.pump()
+
+    def drop(self, part: AssignedPartition) -> None:
+        """Forget a partition: its calls are cancelled and what they still answer is ignored."""
+        self.operator.discard(part.queue)
+        if self.partitions.get(part.number) is part:
+            del self.partitions[part.number]
+        self._room.set()
+
+    def is_full(self, number: int) -> bool:
+        """Tell whether a partition has enough records waiting."""
+        part = self.partitions.get(number)
+        return part is not None and len(part.inbox) >= self._inbox_limit
+
+    def take(self, number: int, records: Collection[Any]) -> None:
+        """Take records of a partition from the consumer, in the order of their offsets."""
+        part = self.partitions.get(number)
+        if part is not None and not part.frozen:
+            part.inbox.extend(records)
+            self.pump()
+
+    def pump(self) -> None:
+        """Fill free slots, the partitions in turn."""
+        parts = [part for part in self.partitions.values() if part.running and not part.frozen]
+        while parts and self.operator.free > 0 and self.producer.has_room and not self.failed:
+            parts = [part for part in parts if self._turn(part)]
+        if not self._room.is_set() and any(len(p.inbox) < self._inbox_limit // 2 for p in self.partitions.values()):
+            self._room.set()
+
+    def _turn(self, part: AssignedPartition) -> bool:
+        for _ in range(min(_TURN, self.operator.free)):
+            if part.pending:
+                self._submit(part, part.pending.popleft())
+            elif part.inbox:
+                self._accept(part, part.inbox.popleft())
+            else:
+                return False
+        return True
+
+    def _accept(self, part: AssignedPartition, record: Any) -> None:
+        if part.restored and part.is_reread(record):
+            part.ledger.skip(record.offset)
+            return
+        request = self._request(part, record.offset, record.key, record.value, list(record.headers), record.timestamp)
+        if not part.ledger.accept(record.offset, request):
+            return
+        if self._always:
+            self.write_row(request)
+        self._submit(part, request)
+
+    def _request(
+        self,
+        part: AssignedPartition,
+        offset: int,
+        key: bytes | None,
+        raw: bytes | None,
+        headers: list[tuple[str, bytes]],
+        timestamp_ms: int,
+    ) -> Request:
+        place = (self.config.input, part.number, offset, key, raw)
+        try:
+            message = Message.decode(*place, headers, timestamp_ms)
+        except DataError as error:
+            request = Request(part, Message(*place, {}, headers, timestamp_ms), self._loop.time())
+            request.error = error
+            return request
+        request = Request(part, message, self._loop.time())
+        request.passed = raw is None or message.value.get("isDdl") is True
+        return request
+
+    def _submit(self, part: AssignedPartition, request: Request) -> None:
+        message = request.message
+        key = message.key if self.config.key_order else None
+        if request.passed or request.error is not None:
+            request.entry = self.operator.submit_done(
+                message, part.queue, key=key, context=request, error=request.error
+            )
+        else:
+            request.entry = self.operator.submit(message, part.queue, key=key, context=request, attempt=request.attempt)
+
+    # ---- output
+
+    def _on_ready(self) -> None:
+        for part in list(self.partitions.values()):
+            if not part.frozen:
+                while (entry := self.operator.pop_ready(part.queue)) is not None:
+                    self._emit(entry)
+        self.pump()
+
+    def _emit(self, entry: Entry) -> None:
+        request: Request = entry.context
+        request.entry = None
+        if entry.error is not None:
+            self._on_failure(request, entry.error)
+            return
+        if self.outputs.output is None or not entry.results:
+            self._finish(request)
+            return
+        try:
+            self._send(request, entry.results)
+        except (ConnectError, ck.KafkaException) as error:
+            self._on_failure(request, error)
+
+    def _send(self, request: Request, results: list[Any]) -> None:
+        source = request.message
+        done = partial(self._delivered, request)
+        encoded = [(source, source.raw)] if request.passed else self.outputs.encode(results)
+        for result, value in encoded:
+            self.outputs.send(source, result, value, done)
+            request.left += 1
+
+    def _on_failure(self, request: Request, error: BaseException) -> None:
+        message = request.message
+        place = f"stage {self.config.name}, {message.topic}-{message.partition}@{message.offset}"
+        policy = self.config.failure_policy
+        if policy == "fail":
+            self.stop_worker(f"{place}: {error}")
+            return
+        log.warning("%s: %s (%s)", place, error, policy)
+        if policy == "dead-letter":
+            name = _DECODER if request.error is error else self.operator.name
+            self.outputs.send_dead_letter(message, error, name, partial(self._delivered, request))
+            request.left += 1
+        elif not request.left:
+            self._finish(request)
+
+    def _delivered(self, request: Request, error: ck.KafkaError | None, _: Any) -> None:
+        if error is not None:
+            self._undelivered("an output", request, error)
+            return
+        request.left -= 1
+        if not request.left:
+            self._finish(request)
+
+    def _finish(self, request: Request) -> None:
+        part = request.partition
+        part.ledger.finish(request.message.offset)
+        if request.row != ROW_NONE and self.partitions.get(part.number) is part:
+            # After the output's delivery, never before; and behind the row, as both go to one partition in order.
+            key = b"%d-%d" % (part.number, request.message.offset)
+            self.producer.send(self.table.topic, None, key, (), self._tombstone_delivered, partition=part.number)
+
+    # ---- pending rows
+
+    def write_row(self, request: Request) -> None:
+        """Write a request into the pending table; the ledger knows when it is delivered."""
+        left_s = request.accepted_at + self.config.timeout_s - self._loop.time()
+        row = request.pending_row(self.config.deadline_ms(left_s))
+        request.row = ROW_WRITTEN
+        self.rows_undelivered += 1
+        self.rows_idle.clear()
+        self.producer.send(
+            self.table.topic,
+            row.encode(),
+            row.row_key(),
+            (),
+            partial(self._row_delivered, request),
+            partition=row.partition,
+        )
+
+    def _row_delivered(self, request: Request, error: ck.KafkaError | None, _: Any) -> None:
+        self.rows_undelivered -= 1
+        if error is not None:
+            self._undelivered("the pending row", request, error)
+            return
+        request.row = ROW_DELIVERED
+        request.partition.ledger.persisted(request.message.offset)
+        if not self.rows_undelivered:
+            self.rows_idle.set()
+
+    def _tombstone_delivered(self, error: ck.KafkaError | None, _: Any) -> None:
+        if error is not None and not is_purged(error):
+            self.stop_worker(f"stage {self.config.name}: a pending row could not be cleared: {error.str()}")
+
+    def _undelivered(self, what: str, request: Request, error: ck.KafkaError) -> None:
+        if self.partitions.get(request.partition.number) is not request.partition:
+            return  # the next owner of the partition does it again
+        message = request.message
+        place = f"{message.topic}-{message.partition}@{message.offset}"
+        self.stop_worker(f"stage {self.config.name}, {place}: {what} was not delivered: {error.str()}")
+
+    def bury(self, row: UnreadableRow) -> None:
+        """Put a row that nobody can read aside, so that it does not come back at each start."""
+        log.error(
+            "Stage %s: unreadable row of the pending table at %s-%d@%d: %s",
+            self.config.name,
+            row.topic,
+            row.partition,
+            row.offset,
+            row.error,
+        )
+        if self.outputs.dead_letter is None:
+            return  # it stays where it is, for somebody to look at
+
+        def clear(error: ck.KafkaError | None, _: Any) -> None:
+            if error is None:
+                self.producer.send(row.topic, None, row.key, (), self._tombstone_delivered, partition=row.partition)
+            elif not is_purged(error):
+                self.stop_worker(f"stage {self.config.name}: a dead letter was not delivered: {error.str()}")
+
+        self.outputs.send_dead_row((row.topic, row.partition, row.offset), row.key, row.value, row.error, clear)
+
+    def stop_worker(self, sentence: str) -> None:
+        """Stop the worker with an error; nothing further is accepted, and nothing unsafe is committed."""
+        if not self.failed:
+            self.failed = True
+            self._fail(sentence)

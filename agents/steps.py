@@ -1,0 +1,179 @@
+"""The functions of a stage: found by name, built with their options, run one after the other as one request."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import importlib
+import inspect
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any, Final
+
+from mode.utils.imports import cwd_in_path
+
+from agents.async_io.function import (
+    AsyncFunction,
+    CoroutineFunction,
+    ResultFuture,
+    as_async_function,
+    check_results,
+    name_of,
+)
+from agents.config import StageConfig, StepConfig
+from agents.config_file import ConfigFile
+from agents.message import Message
+from connectors.api.errors import ConfigError, did_you_mean
+
+__all__ = ["Steps", "build_steps"]
+
+GROUP: Final = "faust_connect.functions"
+
+Step = AsyncFunction[Message, Message]
+
+
+class Steps(AsyncFunction[Message, Message]):
+    """Functions run one after the other: each output of one is the input of the next.
+
+    A failed request starts again with the first. When the time of the request is up, the first step with a `timeout`
+    of its own answers.
+
+    Args:
+        steps: The functions.
+    """
+
+    def __init__(self, steps: list[Step]) -> None:
+        self._steps = steps
+        self.__qualname__ = " -> ".join(name_of(step) for step in steps)
+
+    async def open(self) -> None:
+        """Open them in their order."""
+        for step in self._steps:
+            await step.open()
+
+    async def async_invoke(self, value: Message, result_future: ResultFuture[Message]) -> None:
+        """Run them all, or fail with the first error."""
+        message = value.for_attempt()
+        if len(self._steps) == 1:
+            await self._steps[0].async_invoke(message, result_future)
+            return
+        messages = [message]
+        for step in self._steps:
+            outputs: list[Message] = []
+            for one in messages:
+                outputs += await _results(step, one)
+            messages = outputs
+        result_future.complete(messages)
+
+    async def timeout(self, value: Message, result_future: ResultFuture[Message]) -> None:
+        """Answer for a request whose time is up."""
+        own = (step for step in self._steps if type(step).timeout is not AsyncFunction.timeout)
+        step = next(own, None)
+        if step is None:
+            await super().timeout(value, result_future)
+        else:
+            await step.timeout(value.for_attempt(), result_future)
+
+    async def close(self) -> None:
+        """Close them all, the last first; an error of one keeps none open."""
+        errors = []
+        for step in reversed(self._steps):
+            try:
+                await step.close()
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise ExceptionGroup("closing the functions of a stage", errors)
+
+
+async def _results(step: Step, message: Message) -> list[Message]:
+    if isinstance(step, CoroutineFunction):
+        return check_results(step, await step.function(message))
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Any] = loop.create_future()
+
+    def settle(results: Any, error: BaseException | None) -> None:
+        if answer.done():
+            return
+        if error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(results)
+
+    def deliver(_: ResultFuture[Message], results: Any, error: BaseException | None) -> None:
+        # It may come from any thread; in a step among several the detour through the loop is no matter.
+        loop.call_soon_threadsafe(settle, results, error)
+
+    await step.async_invoke(message, ResultFuture(deliver))
+    return check_results(step, await answer)
+
+
+def build_steps(file: ConfigFile, index: int) -> Steps:
+    """Build the functions of a stage.
+
+    Args:
+        file: The configuration.
+        index: Number of the stage in it.
+
+    Raises:
+        ConfigError: A function cannot be found or does not take its options; file, line and key are named.
+    """
+    stage: StageConfig = file.config.stages[index]
+    return Steps([_build(file, step, ("stages", index, "steps", i)) for i, step in enumerate(stage.steps)])
+
+
+def _build(file: ConfigFile, step: StepConfig, place: tuple[str | int, ...]) -> Step:
+    try:
+        target = _load(step.function)
+    except ConfigError as error:
+        raise file.error(str(error), *place, "function") from error.__cause__
+    _check_options(file, target, step, place)
+    try:
+        if isinstance(target, type):
+            return as_async_function(target(**step.options))
+        return as_async_function(functools.partial(target, **step.options) if step.options else target)
+    except ConfigError as error:
+        named = (error.key,) if error.key in step.options else ()
+        raise file.error(str(error), *place, "options", *named) from error
+    except (TypeError, ValueError) as error:
+        raise file.error(f"{step.function}: {error}", *place, "function") from error
+
+
+def _load(name: str) -> Callable[..., Any]:
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        known = {point.name: point for point in entry_points(group=GROUP)}
+        if name not in known:
+            raise ConfigError(
+                f"unknown function {name!r}{did_you_mean(name, known)}; "
+                f"known are {', '.join(sorted(known)) or 'none'}, others are written package.module:Name"
+            )
+        module, attribute = known[name].module, known[name].attr
+    try:
+        # `faust` is a script, so the current directory is not on the path by itself.
+        with cwd_in_path():
+            target = getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        raise ConfigError(f"{name}: cannot be imported: {error}") from error
+    except AttributeError as error:
+        raise ConfigError(f"{name}: {module} has no {attribute}") from error
+    if not callable(target):
+        raise ConfigError(f"{name} is a {type(target).__name__}, a class or an async function is needed")
+    return target  # type: ignore[no-any-return]
+
+
+def _check_options(
+    file: ConfigFile, target: Callable[..., Any], step: StepConfig, place: tuple[str | int, ...]
+) -> None:
+    parameters = inspect.signature(target).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    for option in step.options:
+        if option not in parameters:
+            raise file.error(f"unknown option{did_you_mean(option, parameters)}", *place, "options", option)
+    if not isinstance(target, type):
+        return
+    for name, parameter in parameters.items():
+        needed = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL
+        if needed and name not in step.options:
+            raise file.error(f"{step.function} needs the option {name}", *place, "options")
