@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import Any
+
+import orjson
+import pytest
+
+from connectors import FatalError
+from connectors.sources.mysql import events as e
+from connectors.sources.mysql.changes import ChangeStream, Plan
+from connectors.sources.mysql.filters import TableFilter, TopicName
+from connectors.sources.mysql.position import Position
+from tests.unit.sources.binlog import SERVER, Log
+
+SECOND = 1_000_000
+COMMIT = 1_700_000_000_123_456
+
+
+def make(position: Position | None = None, **options: Any) -> ChangeStream:
+    plan = Plan(source_partition={"server": "s"}, server="one", **options)
+    return ChangeStream(plan, position or Position("binlog.000001", 4), now_ms=lambda: 1)
+
+
+def transaction(log: Log, *rows: bytes) -> list[bytes]:
+    return [log.query("BEGIN"), log.table_map("t"), *rows, log.xid()]
+
+
+def feed(stream: ChangeStream, *events: bytes) -> ChangeStream:
+    for event in events:
+        stream.handle(event)
+    return stream
+
+
+def test_a_transaction_becomes_records_with_offsets() -> None:
+    log = Log()
+    events = [log.format()]
+    start = log.pos
+    events += [log.gtid(5, COMMIT), log.query("BEGIN"), log.table_map("t"), log.insert((1, "a"), (4294967295, None))]
+    stream = feed(make(), *events)
+    records = stream.take()
+    assert [record.key for record in records] == [b'{"id":"1"}', b'{"id":"4294967295"}']
+    assert [dict(record.headers) for record in records] == [
+        {"connect.ts_us": b"%d" % (COMMIT + n), "connect.position": f"binlog.000001:{start}:{n}".encode()}
+        for n in (0, 1)
+    ]
+    assert records[0].source_offset is None
+    assert records[0].timestamp_ms == COMMIT // 1000
+    assert records[1].source_offset == {
+        "file": "binlog.000001",
+        "pos": start,
+        "events": 1,
+        "rows": 2,
+        "gtids": "",
+        "ts_us": COMMIT + 1,
+        "server": "one",
+    }
+    message = orjson.loads(records[1].value)
+    assert message["data"] == [{"id": "4294967295", "name": None}]
+    assert message["sqlType"] == {"id": -5, "name": 12}
+    assert message["mysqlType"] == {"id": "int unsigned", "name": "varchar(20)"}
+    assert message["gtid"] == f"{SERVER}:5"
+    assert orjson.loads(records[0].value)["sqlType"] == {"id": 4, "name": 12}
+
+
+def test_the_last_record_gets_the_boundary_after_it() -> None:
+    log = Log()
+    events = [log.format(), *transaction(log, log.insert((1, "a")))]
+    stream = feed(make(), *events, log.gtid(2, COMMIT), log.query("BEGIN"), log.table_map("other", 8))
+    (record,) = stream.take()
+    assert record.source_offset is not None
+    assert record.source_offset["events"] == 0
+    assert record.source_offset["pos"] == log.pos - len(log_tail(log))
+
+
+def log_tail(log: Log) -> bytes:
+    """The events after the first transaction in the test above."""
+    again = Log()
+    return again.gtid(2, COMMIT) + again.query("BEGIN") + again.table_map("other", 8)
+
+
+def test_what_is_done_is_left_out_on_resume() -> None:
+    log = Log()
+    events = [
+        log.format(),
+        log.gtid(1, COMMIT),
+        log.query("BEGIN"),
+        log.table_map("skip", 8),
+        log.insert((7, "z"), table_id=8),
+        log.table_map("t"),
+        log.insert((1, "a"), (2, "b")),
+        log.insert((3, "c")),
+        log.xid(),
+    ]
+    options = {"filter": TableFilter(exclude=[r"d\.skip"])}
+    whole = feed(make(**options), *events).take()
+    assert len(whole) == 3
+    offset = whole[1].source_offset
+    assert offset is not None
+    assert offset["events"] == 2
+    rest = feed(make(Position.from_offset(offset), **options), *events).take()
+    assert [(r.key, r.headers) for r in rest] == [(r.key, r.headers) for r in whole[2:]]
+
+
+def test_the_clock_never_goes_back() -> None:
+    log = Log()
+    events = [log.format()]
+    for number, commit_us in enumerate((COMMIT, COMMIT - 5 * SECOND, COMMIT + SECOND)):
+        events += [
+            log.gtid(number + 1, commit_us),
+            log.query("BEGIN"),
+            log.table_map("t"),
+            log.insert((number, "a")),
+            log.xid(),
+        ]
+    times = [int(record.headers[0][1]) for record in feed(make(), *events).take()]
+    assert times == [COMMIT, COMMIT + 1, COMMIT + SECOND]
+
+
+def test_a_message_of_many_rows_takes_many_ticks() -> None:
+    log = Log()
+    events = [
+        log.format(),
+        log.query("BEGIN"),
+        log.table_map("t"),
+        log.insert((1, "a"), (2, "b")),
+        log.insert((3, "c")),
+    ]
+    records = feed(make(keyed=False, per_event=True), *events).take()
+    first = log.seconds * SECOND
+    assert [int(record.headers[0][1]) for record in records] == [first, first + 2]
+    assert [len(orjson.loads(record.value)["data"]) for record in records] == [2, 1]
+
+
+@pytest.mark.parametrize("keyed", [True, False])
+def test_an_update_of_the_key(keyed: bool) -> None:
+    log = Log()
+    update = log.rows(31, [(1, "a"), (1, "b"), (2, "x"), (3, "x")])
+    records = feed(make(keyed=keyed), log.format(), log.table_map("t"), update).take()
+    got = [(m["type"], m["data"][0]["id"], m["old"]) for m in (orjson.loads(record.value) for record in records)]
+    if keyed:
+        assert got == [("UPDATE", "1", [{"name": "a"}]), ("DELETE", "2", None), ("INSERT", "3", None)]
+    else:
+        assert got == [("UPDATE", "1", [{"name": "a"}]), ("UPDATE", "3", [{"id": "2"}])]
+
+
+def test_a_table_without_names_is_refused() -> None:
+    log = Log()
+    event = log.table_map("t")
+    body = event[19:-4]
+    cut = body[: body.index(b"\1\1\x80")]
+    with pytest.raises(FatalError, match=r"SET GLOBAL binlog_row_metadata = FULL"):
+        feed(make(), log.format(), log.event(e.TABLE_MAP, cut))
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "message"),
+    [
+        (e.INCIDENT, b"\1\0", "lost binlog events"),
+        (99, b"", "event type 99 is not known"),
+        (30, (5).to_bytes(6, "little") + b"\0\0\2\0\2\3", "without the table map event"),
+    ],
+)
+def test_events_that_may_hide_changes_stop_the_source(kind: int, body: bytes, message: str) -> None:
+    log = Log()
+    with pytest.raises(FatalError, match=message) as caught:
+        feed(make(), log.format(), log.event(kind, body))
+    assert "binlog.000001:4" in str(caught.value)
+
+
+@pytest.mark.parametrize(("kind", "flags"), [(99, e.IGNORABLE), (e.HEARTBEAT, 0), (41, 0), (30, 0)])
+def test_events_that_hold_nothing_are_left_out(kind: int, flags: int) -> None:
+    log = Log()
+    body = b"\xff\xff\xff\0\0\0" + b"\1\0\2\0\2\3"
+    assert feed(make(), log.format(), log.event(kind, body, flags=flags)).take() == []
+
+
+def test_rows_that_do_not_fit_are_refused_with_table_and_place() -> None:
+    log = Log()
+    broken = log.insert((1, "a"))
+    broken = log.event(30, broken[19:-4] + b"\0")
+    with pytest.raises(FatalError, match=r"d\.t at binlog\.000001:4: a row cannot be decoded"):
+        feed(make(), log.format(), log.table_map("t"), broken)
+
+
+def test_a_statement_that_changes_rows_is_refused_only_for_chosen_tables() -> None:
+    log = Log()
+    options = {"filter": TableFilter(include=[r"d\.t"])}
+    feed(make(**options), log.format(), log.query("INSERT INTO other VALUES (1)"), log.query("DELETE FROM x.t"))
+    with pytest.raises(FatalError, match=r"d\.t were changed by a statement"):
+        feed(make(**options), log.format(), log.query("UPDATE LOW_PRIORITY `t` SET a = 1"))
+
+
+def test_a_new_file_moves_the_position() -> None:
+    log = Log()
+    stream = feed(make(), log.format(), log.rotate("binlog.000002"), log.format(), log.query("CREATE TABLE t (a int)"))
+    (record,) = stream.take()
+    assert record.source_offset is not None
+    assert (record.source_offset["file"], record.source_offset["pos"]) == ("binlog.000002", log.pos)
+    assert (record.key, record.partition, record.topic) == (None, 0, "d.t")
+
+
+def test_schema_changes_of_a_database_need_a_topic_of_their_own() -> None:
+    log = Log()
+    events = [log.format(), log.query("CREATE DATABASE x")]
+    assert feed(make(), *events).take() == []
+    assert [r.topic for r in feed(make(ddl_topic=TopicName("topic.ddl", "ddl")), *events).take()] == ["ddl"]
+
+
+def test_compressed_events_of_mariadb_are_inflated() -> None:
+    log = Log()
+    plain = log.insert((1, "a"), (2, "b"))[19:-4]
+    v1 = plain[:8] + plain[10:]
+    rows = v1[10:]
+    packed = v1[:10] + b"\x81" + bytes([len(rows)]) + zlib.compress(rows)
+    records = feed(make(flavor="mariadb"), log.format(), log.table_map("t"), log.event(166, packed)).take()
+    assert [record.key for record in records] == [b'{"id":"1"}', b'{"id":"2"}']
+
+
+def test_started_by_gtid_there_is_no_file_before_the_first_transaction() -> None:
+    log = Log()
+    stream = make(Position("", 0, gtids=f"{SERVER}:1-3"))
+    stream.start_at("binlog.000009", 4)
+    feed(stream, log.format())
+    assert (stream.position().file, stream.position().gtids) == ("", f"{SERVER}:1-3")
+    before = log.pos
+    feed(stream, log.gtid(4, COMMIT), log.query("BEGIN"), log.table_map("t"), log.insert((1, "a")))
+    assert (stream.position().file, stream.position().pos, stream.position().events) == ("binlog.000009", before, 1)
+    feed(stream, log.xid())
+    assert stream.position().gtids == f"{SERVER}:1-4"
+
+
+def test_payload_events_come_out_of_the_compressed_transaction() -> None:
+    zstandard = pytest.importorskip("zstandard")
+    log = Log()
+    inner = b"".join(shorten(event) for event in transaction(Log(), Log().insert((1, "a"))))
+    body = b"\2\1\0\1\1\x10\0" + zstandard.ZstdCompressor().compress(inner)
+    stream = feed(make(), log.format(), log.event(e.PAYLOAD, body))
+    (record,) = stream.take()
+    assert record.key == b'{"id":"1"}'
+    assert record.source_offset is not None
+    assert record.source_offset["pos"] == log.pos
+
+
+def shorten(event: bytes) -> bytes:
+    """Take the checksum off, as events inside a payload have none."""
+    size = struct.pack("<I", len(event) - 4)
+    return event[:9] + size + event[13:-4]
