@@ -35,7 +35,7 @@ class SourceRecord:
     """A record on its way into Kafka.
 
     Attributes:
-        topic: Target topic.
+        topic: Target topic. Empty: nothing is sent, the record moves the stored offset alone (a heartbeat).
         value: Value as the value converter takes it; None is a tombstone.
         key: Key as the key converter takes it.
         partition: Target partition; None lets the key decide.
@@ -54,6 +54,11 @@ class SourceRecord:
     timestamp_ms: int | None = None
     source_partition: Mapping[str, Any] | None = None
     source_offset: Mapping[str, Any] | None = None
+
+    @classmethod
+    def heartbeat(cls, source_partition: Mapping[str, Any], source_offset: Mapping[str, Any]) -> SourceRecord:
+        """Return a record that sends nothing and has the offset stored once all before it is acknowledged."""
+        return cls("", None, source_partition=source_partition, source_offset=source_offset)
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import struct
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 _MALFORMED: Final = (ValueError, IndexError, KeyError, struct.error, OverflowError)
 _JOIN_TIMEOUT_S: Final = 15.0
+_HEARTBEAT_S: Final = 10.0
 
 OpenChannel = Callable[[Position], BinlogChannel]
 
@@ -213,15 +215,25 @@ class BinlogReader(SourceReader):
             self._read(channel, self._stream)
 
     def _read(self, channel: BinlogChannel, stream: ChangeStream) -> None:
-        read, handle = channel.read, stream.handle
+        read, handle, clock = channel.read, stream.handle, time.monotonic
+        next_beat = clock() + _HEARTBEAT_S
         while not self._stopped:
             handle(read())
             waiting = stream.waiting
+            if clock() >= next_beat:
+                next_beat = clock() + _HEARTBEAT_S
+                if not waiting:
+                    self._beat(stream)
             # What is complete goes on at once when the next event is not here yet: latency before batch size.
             if waiting and (
                 waiting >= self._max_batch or stream.size >= self._max_batch_bytes or not channel.has_event
             ):
                 self._put()
+
+    def _beat(self, stream: ChangeStream) -> None:
+        """Move the stored offset while nothing but other tables changes, so that old binlogs can be purged."""
+        beat = SourceRecord.heartbeat(self._plan.source_partition, stream.position().to_offset())
+        self._queue.put([beat], 0)
 
     def _put(self) -> None:
         size = self._stream.size

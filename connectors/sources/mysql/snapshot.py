@@ -144,12 +144,16 @@ class SnapshotReader(SourceReader):
         change_of = _changes(table, how)
         with translated(self._address):
             cursor = connection.cursor(pymysql.cursors.SSCursor)
-            cursor.execute(how.sql)
-            while rows := cursor.fetchmany(_FETCH):
-                self._emit(codec, [change_of(row) for row in rows])
-                if self._stopped:
-                    return
-            cursor.close()
+            try:
+                cursor.execute(how.sql)
+                while rows := cursor.fetchmany(_FETCH):
+                    self._emit(codec, [change_of(row) for row in rows])
+                    if self._stopped:
+                        return
+                cursor.close()
+            finally:
+                # A cursor left before its end would read the rest of the table when it is collected.
+                cursor.connection = None
 
     def _emit(self, codec: TableCodec, changes: list[Change]) -> None:
         now_ms = self.position.ts_us // 1000

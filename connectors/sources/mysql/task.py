@@ -30,8 +30,8 @@ _POLL_S: Final = 0.5
 class MySqlBinlogTask(SourceTask):
     """Reads one server's binlog.
 
-    Offsets travel on records only: while nothing but other tables changes, the stored offset stays where it is, and a
-    restart reads from there again. Keep binlogs for longer than such a time.
+    Where reading starts is stored before the first change comes, so that a crash at that time neither starts over nor
+    leaves out what was written meanwhile.
     """
 
     def __init__(self) -> None:
@@ -41,6 +41,7 @@ class MySqlBinlogTask(SourceTask):
         self._reader: SourceReader | None = None
         self._lost = False
         self._position: Position | None = None
+        self._unstored = False
 
     def start(self, props: Props) -> None:
         """Check the server and start reading.
@@ -59,10 +60,13 @@ class MySqlBinlogTask(SourceTask):
                 self._position = self._resume(stored, server)
             elif not settings.snapshot:
                 self._position = self._first(settings.start, server, ask)
+                self._unstored = True
         self._read_on()
 
     def poll(self) -> list[SourceRecord] | None:
         """Return records; waits up to half a second."""
+        if self._unstored and self._position is not None:
+            return [self._heartbeat(self._position)]
         if self._lost:
             self._find_again()
         reader = self._reader or self._read_on()
@@ -70,6 +74,7 @@ class MySqlBinlogTask(SourceTask):
             return reader.get(_POLL_S)
         except SnapshotDone:
             self._go_on(reader)
+            self._unstored = True
             return None
         except RetriableError:
             # The next poll reads on behind what was returned; the position is ours, the library's is not used.
@@ -82,6 +87,12 @@ class MySqlBinlogTask(SourceTask):
         if self._reader is not None:
             self._reader.stop()
             self._reader = None
+
+    def _heartbeat(self, position: Position) -> SourceRecord:
+        if self._plan is None:
+            raise FatalError("the task was not started")
+        self._unstored = False
+        return SourceRecord.heartbeat(self._plan.source_partition, position.to_offset())
 
     def _go_on(self, reader: SourceReader) -> None:
         """Have the next poll start a reader where this one ended; a snapshot that was cut off starts over."""

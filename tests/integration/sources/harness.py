@@ -92,11 +92,12 @@ class Source:
 
     def poll(self) -> list[SourceRecord]:
         batch = self.task.poll() or []
-        self.records += batch
         for record in batch:
             if record.source_offset is not None:
                 self.context.stored = dict(record.source_offset)
-        return batch
+        sent = [record for record in batch if record.topic]
+        self.records += sent
+        return sent
 
     def wait(self, count: int, timeout_s: float = 30.0) -> list[SourceRecord]:
         """Poll until so many records are there."""

@@ -299,3 +299,29 @@ def test_a_silent_connection_is_noticed(
             proxy.silent = False
             source.wait(2)
     assert ids(source.records) == [1, 2]
+
+
+def test_the_place_where_reading_starts_is_stored_before_the_first_change(
+    database: Database, schema: str, table: str
+) -> None:
+    """A crash before the first change must neither skip what was written meanwhile nor take the snapshot again."""
+    with running(props(database, schema), "c") as source:
+        assert source.poll() == []
+        stored = source.context.stored
+    assert stored is not None
+    database.run(f"INSERT INTO {table} VALUES (1,'a')")
+    with running(props(database, schema), "c", stored) as again:
+        assert ids(again.wait(1)) == [1]
+
+
+def test_the_place_after_an_empty_snapshot_is_stored(database: Database, schema: str, table: str) -> None:
+    fresh = database.props(snapshot_mode="initial", table_include_list=rf"{schema}\..*")
+    with running(fresh, "c") as source:
+        while source.context.stored is None:
+            assert source.poll() == []
+        stored = source.context.stored
+    database.run(f"INSERT INTO {table} VALUES (1,'a')")
+    with running(fresh, "c", stored) as again:
+        message = again.wait(1) and again.messages()[0]
+        assert message["type"] == "INSERT"
+        assert len(again.records) == 1

@@ -1,0 +1,1 @@
+"""Benchmarks: each prints a table and one final line of JSON."""
