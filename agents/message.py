@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import orjson
-
 from connectors.api.errors import DataError
-from connectors.formats.canal import ROW_TYPES, TS_US_HEADER, decode_object, is_flat_message
+from connectors.formats.canal import ROW_TYPES, TS_US_HEADER, decode_object, encode_object, is_flat_message
 
 __all__ = ["Message"]
 
@@ -118,10 +116,7 @@ class Message:
         """
         if self.raw is None and not self.value:
             return None
-        try:
-            return orjson.dumps(self.value)
-        except TypeError as error:
-            raise DataError(f"the value cannot be written as JSON: {error}") from None
+        return encode_object(self.value)
 
     @property
     def ts_us(self) -> int:

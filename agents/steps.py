@@ -6,11 +6,13 @@ import asyncio
 import functools
 import importlib
 import inspect
+import logging
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any, Final
 
 from mode.utils.imports import cwd_in_path
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
 
 from agents.async_io.function import (
     AsyncFunction,
@@ -23,13 +25,23 @@ from agents.async_io.function import (
 from agents.config import StageConfig, StepConfig
 from agents.config_file import ConfigFile
 from agents.message import Message
-from connectors.api.errors import ConfigError, did_you_mean
+from connectors.api.errors import ConfigError, RetriableError, did_you_mean
 
 __all__ = ["Steps", "build_steps"]
 
+log = logging.getLogger(__name__)
+
 GROUP: Final = "faust_connect.functions"
 
+FIRST_WAIT_S: Final = 0.5
+
 Step = AsyncFunction[Message, Message]
+
+
+def _say_what_for(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome is not None else None
+    wait_s = state.next_action.sleep if state.next_action is not None else 0.0
+    log.warning("Waiting: %s; next try in %.1f s", error, wait_s)
 
 
 class Steps(AsyncFunction[Message, Message]):
@@ -47,9 +59,15 @@ class Steps(AsyncFunction[Message, Message]):
         self.__qualname__ = " -> ".join(name_of(step) for step in steps)
 
     async def open(self) -> None:
-        """Open them in their order."""
+        """Open them in their order; a server that is away is waited for."""
         for step in self._steps:
-            await step.open()
+            async for attempt in AsyncRetrying(
+                retry=retry_if_exception_type(RetriableError),
+                wait=wait_exponential(multiplier=FIRST_WAIT_S, max=15),
+                before_sleep=_say_what_for,
+            ):
+                with attempt:
+                    await step.open()
 
     async def async_invoke(self, value: Message, result_future: ResultFuture[Message]) -> None:
         """Run them all, or fail with the first error."""

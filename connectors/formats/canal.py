@@ -5,8 +5,10 @@ Source: alibaba/canal, `FlatMessage` and `MQMessageUtils` (1.1.7). All values in
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final, Literal
 
 import orjson
@@ -21,6 +23,7 @@ __all__ = [
     "RowChange",
     "changes_of",
     "decode_object",
+    "encode_object",
     "is_flat_message",
     "ts_us_of",
 ]
@@ -68,7 +71,7 @@ class RowChange:
 
 
 def decode_object(data: bytes) -> dict[str, Any]:
-    """Decode JSON text that must be one object.
+    """Decode JSON text that must be one object; a number with a fraction becomes a `Decimal`, digit by digit.
 
     Raises:
         DataError: It is not JSON, or not an object.
@@ -79,7 +82,37 @@ def decode_object(data: bytes) -> dict[str, Any]:
         raise DataError(f"malformed JSON: {error}") from None
     if not isinstance(value, dict):
         raise DataError(f"a JSON object is needed, not {type(value).__name__}")
+    # Canal writes all values as text, so only plain objects may have to be read a second time.
+    if not is_flat_message(value) and _has_float(value):
+        exact: dict[str, Any] = json.loads(data, parse_float=Decimal)
+        return exact
     return value
+
+
+def encode_object(value: Any) -> bytes:
+    """Encode JSON text; a `Decimal` is written with the digits that it has.
+
+    Raises:
+        DataError: Something in it cannot be said in JSON.
+    """
+    try:
+        return orjson.dumps(value, default=_number)
+    except TypeError as error:
+        raise DataError(f"cannot be written as JSON: {error}") from None
+
+
+def _number(value: Any) -> orjson.Fragment:
+    if isinstance(value, Decimal) and value.is_finite():
+        return orjson.Fragment(str(value))
+    raise TypeError(f"{value!r} of type {type(value).__name__}")
+
+
+def _has_float(item: Any) -> bool:
+    if isinstance(item, dict):
+        return any(map(_has_float, item.values()))
+    if isinstance(item, list):
+        return any(map(_has_float, item))
+    return type(item) is float
 
 
 def is_flat_message(value: Mapping[str, Any]) -> bool:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from connectors.api.converter import Converter
-from connectors.api.errors import DataError
 from connectors.api.record import Headers
-from connectors.formats.canal import RowChange, changes_of, decode_object
+from connectors.formats.canal import RowChange, changes_of, decode_object, encode_object
 
 __all__ = ["CanalJsonConverter"]
 
@@ -21,10 +18,7 @@ class CanalJsonConverter(Converter):
         """Encode a flat message; bytes pass unchanged, as a source may have encoded them already."""
         if value is None or isinstance(value, bytes):
             return value
-        try:
-            return orjson.dumps(value)
-        except TypeError as error:
-            raise DataError(f"topic {topic}: cannot be written as JSON: {error}") from None
+        return encode_object(value)
 
     def to_connect(self, topic: str, headers: Headers, data: bytes | None) -> list[RowChange] | None:
         """Decode a message to its row changes: an empty list for DDL, None for a tombstone."""

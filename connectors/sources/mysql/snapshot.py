@@ -143,7 +143,7 @@ class SnapshotReader(SourceReader):
         how = selection(table, plan.rendering)
         change_of = _changes(table, how)
         with translated(self._address):
-            cursor = connection.cursor(pymysql.cursors.SSCursor)
+            cursor: Any = connection.cursor(pymysql.cursors.SSCursor)
             try:
                 cursor.execute(how.sql)
                 while rows := cursor.fetchmany(_FETCH):

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import orjson
 import pytest
 
 from connectors import DataError
-from connectors.formats.canal import RowChange, changes_of, decode_object
+from connectors.formats.canal import RowChange, changes_of, decode_object, encode_object
 from connectors.formats.canal_converter import CanalJsonConverter
 
 
@@ -80,3 +81,20 @@ def test_the_converter_round_trips_a_flat_message() -> None:
     assert converter.to_connect("t", [], data) == changes_of(flat())
     assert converter.to_connect("t", [], None) is None
     assert converter.from_connect("t", [], b"{}") == b"{}"
+
+
+@pytest.mark.parametrize("text", ["12.30", "0.1", "123456789012345678901234567890.12", "1E-9", "-0.00"])
+def test_numbers_with_a_fraction_keep_their_digits(text: str) -> None:
+    data = f'{{"energy":{text},"deep":[{{"n":{text}}}],"aid":"x","n":7}}'.encode()
+    value = decode_object(data)
+    assert value["energy"] == Decimal(text)
+    assert str(value["energy"]) == str(Decimal(text))
+    assert value["n"] == 7
+    assert decode_object(encode_object(value)) == value
+    assert text.encode() in encode_object(value)
+
+
+@pytest.mark.parametrize("bad", [object(), Decimal("NaN"), {1, 2}])
+def test_what_json_cannot_say_is_refused(bad: object) -> None:
+    with pytest.raises(DataError, match="cannot be written as JSON"):
+        encode_object({"a": bad})

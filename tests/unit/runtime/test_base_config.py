@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint
+
 import pytest
 
 from connectors import ConfigDef, ConfigError, SinkConnector, SinkRecord, SinkTask, SourceConnector, SourceTask, Type
@@ -41,7 +43,11 @@ class ToySource(SourceConnector):
 
 @pytest.fixture(autouse=True)
 def toys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plugins, "connectors", lambda: {"ToySink": ToySink, "ToySource": ToySource})
+    toys = {
+        name: EntryPoint(name, f"{__name__}:{name}", "faust_connect.connectors") for name in ("ToySink", "ToySource")
+    }
+    found = plugins._found
+    monkeypatch.setattr(plugins, "_found", lambda group: toys if group == "connectors" else found(group))
 
 
 def errors(**props: str) -> list[str]:

@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError
+
+from connectors import ConfigError, RecordMetadata, RetriableError, SourceRecord, SourceTask
+from connectors.runtime import source_task
+from connectors.runtime.source_context import StoredOffsets
+from connectors.runtime.source_task import SourceTaskRunner
+from connectors.runtime.state import State
+from tests.unit.runtime.fakes import FakeProducer, Reports, ended, spec, until
+
+OFFSETS = "unit-offsets"
+
+
+class Source(SourceTask):
+    """Counts; every second record of a batch carries no offset."""
+
+    def __init__(self) -> None:
+        self.next = 0
+        self.limit = 10
+        self.failures: list[Exception] = []
+        self.start_failures: list[Exception] = []
+        self.value: Any = None
+        self.commits = 0
+        self.hang = threading.Event()
+        self.hangs = False
+        self.stopped = False
+
+    def start(self, props: Mapping[str, str]) -> None:
+        if self.start_failures:
+            raise self.start_failures.pop(0)
+        stored = self.context.offset_storage_reader.offset({"p": 1})
+        self.next = 0 if stored is None else stored["n"]
+
+    def poll(self) -> list[SourceRecord] | None:
+        if self.hangs:
+            self.hang.wait(30)
+        if self.failures:
+            raise self.failures.pop(0)
+        if self.next >= self.limit:
+            time.sleep(0.005)
+            return None
+        number = self.next
+        self.next += 2
+        value = self.value if self.value is not None and number == 4 else b"%d" % number
+        return [
+            SourceRecord("t", value, source_partition={"p": 1}),
+            SourceRecord("t", b"%d" % (number + 1), source_partition={"p": 1}, source_offset={"n": self.next}),
+        ]
+
+    def commit(self) -> None:
+        self.commits += 1
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+class Acked(Source):
+    """Wants to know what was acknowledged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.acked: list[tuple[Any, RecordMetadata | None]] = []
+
+    def commit_record(self, record: SourceRecord, metadata: RecordMetadata | None) -> None:
+        self.acked.append((record.value, metadata))
+
+
+class Running:
+    def __init__(self, kind: type[Source], stored: StoredOffsets, **props: str) -> None:
+        given = {"offset.flush.interval.ms": "20", "errors.retry.delay.max.ms": "50"} | props
+        self.reports = Reports()
+        self.runner = SourceTaskRunner(spec(kind, **given), self.reports, stored)
+        task = self.runner.task
+        assert isinstance(task, Source)
+        self.task = task
+        self.numbers = [b"%d" % number for number in range(10)]
+
+    @property
+    def producer(self) -> FakeProducer:
+        return FakeProducer.made
+
+    def start(self) -> Running:
+        self.runner.start()
+        until(lambda: bool(self.reports.states))
+        return self
+
+    def stored(self) -> list[int]:
+        return [json.loads(value)["n"] for value in self.producer.values(OFFSETS)]
+
+
+class Admin:
+    def __init__(self, _options: dict[str, Any]) -> None:
+        self.topics = {"t": None}
+
+    def list_topics(self, timeout: float) -> Admin:
+        assert timeout > 0
+        return self
+
+
+@pytest.fixture
+def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setattr(source_task, "Producer", FakeProducer)
+    monkeypatch.setattr(source_task, "AdminClient", Admin)
+    made: list[Running] = []
+
+    def make(kind: type[Source] = Source, stored: StoredOffsets | None = None, **props: str) -> Running:
+        made.append(Running(kind, stored or StoredOffsets([]), **props))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.task.hang.set()
+        ended(each.runner)
+
+
+def test_records_are_sent_in_order_and_the_last_offset_is_stored(running: Any) -> None:
+    run = running().start()
+    until(lambda: run.stored()[-1:] == [10])
+    assert run.producer.values() == run.numbers
+    assert ended(run.runner)
+    assert run.task.commits == len(run.stored())
+    assert run.task.stopped
+    assert run.reports.states == [State.RUNNING, State.UNASSIGNED]
+    keys = {key for topic, _value, key in run.producer.sent if topic == OFFSETS}
+    assert [json.loads(key) for key in keys] == [["c", {"p": 1}]]
+
+
+def test_no_offset_is_stored_before_all_records_up_to_it_are_acknowledged(running: Any) -> None:
+    run = running()
+    run.task.limit = 0
+    run.start()
+    run.producer.acks = False
+    run.task.limit = 10
+    until(lambda: len(run.producer.waiting) == 10)
+    with run.producer.lock:
+        late = run.producer.waiting[5:]
+        del run.producer.waiting[5:]
+    for *_record, delivered in late:  # the later half is acknowledged first
+        delivered(None, None)
+    time.sleep(0.1)
+    assert not [topic for topic, *_ in run.producer.waiting if topic == OFFSETS]
+    run.producer.acks = True
+    until(lambda: run.stored()[-1:] == [10])
+
+
+def test_the_task_goes_on_where_the_stored_offset_says(running: Any) -> None:
+    run = running(stored=StoredOffsets([({"p": 1}, {"n": 6})])).start()
+    until(lambda: run.stored()[-1:] == [10])
+    assert run.producer.values() == run.numbers[6:]
+
+
+def test_a_record_that_kafka_refuses_fails_the_task_and_its_offset_is_not_stored(running: Any) -> None:
+    run = running()
+    run.task.limit = 0
+    run.start()
+    run.producer.error = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
+    run.task.limit = 2
+    until(lambda: run.reports.states[-1] is State.FAILED)
+    assert "topic t: Kafka refused a record" in run.reports.seen[-1][1]
+    assert run.stored() == []
+
+
+def test_a_full_queue_holds_the_task_back_and_loses_nothing(running: Any) -> None:
+    run = running()
+    run.task.limit = 0
+    run.start()
+    run.producer.room = 3
+    run.task.limit = 10
+    until(lambda: run.stored()[-1:] == [10])
+    assert run.producer.values() == run.numbers
+
+
+def test_a_stop_while_kafka_is_away_ends_in_time_and_stores_nothing(running: Any) -> None:
+    run = running()
+    run.task.limit = 0
+    run.start()
+    run.producer.acks, run.producer.room = False, 3
+    run.task.limit = 10
+    until(lambda: len(run.producer.waiting) == 3)
+    assert ended(run.runner, 6)
+    assert run.stored() == []
+
+
+def test_a_source_that_is_away_is_polled_again(running: Any) -> None:
+    run = running()
+    run.task.failures = [RetriableError("waits for MySQL at h:1")]
+    run.start()
+    until(lambda: run.stored()[-1:] == [10])
+    assert (State.RUNNING, "waits for MySQL at h:1") in run.reports.seen
+
+
+def test_a_start_that_fails_for_now_is_made_again_and_the_status_tells(running: Any) -> None:
+    run = running()
+    run.task.start_failures = [RetriableError("waits for MySQL at h:1")]
+    run.start()
+    until(lambda: run.stored()[-1:] == [10])
+    assert run.reports.seen[:2] == [(State.UNASSIGNED, "waits for MySQL at h:1"), (State.RUNNING, "")]
+
+
+def test_a_wrong_configuration_is_one_sentence(running: Any) -> None:
+    run = running()
+    run.task.start_failures = [ConfigError("log_bin is OFF")]
+    run.start()
+    assert run.reports.seen == [(State.FAILED, "log_bin is OFF")]
+    until(lambda: run.task.stopped)
+
+
+def test_a_value_that_cannot_be_converted_fails_the_task(running: Any) -> None:
+    run = running()
+    run.task.value = "no bytes"
+    run.start()
+    until(lambda: run.reports.states[-1] is State.FAILED)
+    assert "topic t" in run.reports.seen[-1][1]
+    assert run.stored() in ([], [2], [4], [2, 4])
+
+
+def test_with_tolerance_it_is_left_out_and_the_rest_goes_on(running: Any) -> None:
+    run = running(Acked, **{"errors.tolerance": "all"})
+    run.task.value = "no bytes"
+    run.start()
+    until(lambda: run.stored()[-1:] == [10])
+    assert run.producer.values() == [value for value in run.numbers if value != b"4"]
+    until(lambda: len(run.task.acked) == 10)
+    assert [value for value, place in run.task.acked if place is None] == ["no bytes"]
+
+
+def test_a_poll_that_hangs_is_left_behind_and_what_is_acknowledged_is_stored(running: Any) -> None:
+    run = running()
+    run.task.limit = 0
+    run.start()
+    run.task.limit = 4
+    until(lambda: run.producer.values() == run.numbers[:4])
+    run.task.hangs = True
+    begun = time.monotonic()
+    run.runner.stop()
+    run.runner.join(5)
+    assert time.monotonic() - begun < 5.5
+    assert run.stored()[-1:] == [4]
+    run.task.hang.set()
+    time.sleep(0.1)
+    assert run.producer.values() == run.numbers[:4]
+
+
+def test_nothing_is_sent_while_paused(running: Any) -> None:
+    run = running()
+    run.runner.start(paused=True)
+    until(lambda: run.reports.states == [State.PAUSED])
+    time.sleep(0.05)
+    assert run.task.next == 0
+    run.runner.pause(False)
+    until(lambda: run.stored()[-1:] == [10])
