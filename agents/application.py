@@ -30,9 +30,9 @@ from mode import Worker
 from agents.config import StageConfig
 from agents.config_file import load_config
 from agents.enrichment import Enrichment
-from agents.identity import check_top_level_names
 from agents.steps import build_steps
 from connectors.api.errors import ConfigError, ConnectError
+from connectors.api.identity import check_top_level_names
 from connectors.clients.kafka import KafkaSettings
 
 __all__ = ["EnrichApp", "UsageError", "WorkerStoppedError", "create_app"]

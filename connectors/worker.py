@@ -16,6 +16,7 @@ from faust.app import BootStrategy
 from mode import Service
 
 from connectors.api.errors import ConfigError
+from connectors.api.identity import check_top_level_names
 from connectors.runtime.herder import Herder
 from connectors.runtime.rest import Rest
 from connectors.runtime.settings import WorkerSettings
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 def _settings() -> WorkerSettings:
     try:
+        check_top_level_names()
         return WorkerSettings.from_env()
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 import pytest
 
-from agents import identity
 from agents.application import UsageError, create_app
+from connectors.api import identity
 from connectors.api.errors import ConfigError
 
 
