@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import tempfile
+from pathlib import Path
 
 import faust
 from confluent_kafka import KafkaException
@@ -59,6 +61,8 @@ app = ConnectApp(
     topic_disable_leader=True,
     producer_linger=0.02,
     autodiscover=False,
+    # Faust makes this folder at start, in the current one by default; nothing is kept in it.
+    datadir=Path(tempfile.gettempdir(), f"faust-connect-{settings.cluster}"),
 )
 
 
@@ -68,6 +72,9 @@ class Runtime(Service):  # type: ignore[misc]
 
     async def on_start(self) -> None:
         """Wait for Kafka, then start."""
+        if not log.isEnabledFor(logging.DEBUG):
+            # aiokafka logs over a hundred lines a second while Kafka is away; the runtime says it once.
+            logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         await wait_for_kafka(settings)
         herder = Herder(settings)
         await self.add_runtime_dependency(herder)

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaTimeoutError
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 from mode import Service
@@ -20,6 +21,7 @@ __all__ = ["CompactedTopic"]
 
 log = logging.getLogger(__name__)
 
+WRITE_LIMIT_S = 30.0
 Listener = Callable[[str, Any], None]
 
 
@@ -81,11 +83,18 @@ class CompactedTopic(Service):  # type: ignore[misc]
         """Write a value (None deletes the key) and wait until this process's own view shows it.
 
         The record is acknowledged by all in-sync replicas before this returns.
+
+        Raises:
+            KafkaError: Kafka does not answer; the record may be written nevertheless.
         """
         data = None if value is None else orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-        stored = await self._producer.send_and_wait(self.topic, data, key.encode())
-        async with self._moved:
-            await self._moved.wait_for(lambda: self._positions.get(stored.partition, 0) > stored.offset)
+        try:
+            async with asyncio.timeout(WRITE_LIMIT_S):
+                stored = await self._producer.send_and_wait(self.topic, data, key.encode())
+                async with self._moved:
+                    await self._moved.wait_for(lambda: self._positions.get(stored.partition, 0) > stored.offset)
+        except TimeoutError:
+            raise KafkaTimeoutError(f"{self.topic}: no answer within {WRITE_LIMIT_S:.0f} s") from None
 
     async def catch_up(self) -> None:
         """Return once this process's own view holds all that had been written when this was called."""

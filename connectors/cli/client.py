@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import time
 import urllib.error
 import urllib.request
+from email.message import Message
+from http.client import HTTPException
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
-from connectors.cli.errors import FAILED, INVALID, NOT_FOUND, UNREACHABLE, CommandError
+from connectors.cli.errors import FAILED, INVALID, NOT_FOUND, UNREACHABLE, CommandError, NoWorkerError
 
 __all__ = ["Client"]
 
-_CODES = {400: INVALID, 404: NOT_FOUND}
+_CODES = {400: INVALID, 404: NOT_FOUND, 503: UNREACHABLE}
+_RETRIED = (409, 502, 503, 504)
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_HINT = "start one with `connectors worker`, or say where it is with --url or CONNECTORS_URL"
 
 
 class Client:
     """Talks to one worker, which answers for its whole cluster.
 
     Args:
-        url: The worker's address, e.g. `http://127.0.0.1:8083`.
+        url: The worker's address, e.g. `http://127.0.0.1:8083`; a user and password in it are sent as basic
+            authentication and shown nowhere.
         timeout_s: Limit of one request.
+
+    Attributes:
+        url: The address without user and password.
+        deadline: Time of `time.monotonic` that no request outlasts by more than a second, or None.
+
+    Raises:
+        CommandError: The address is none (exit code 2).
     """
 
     def __init__(self, url: str, timeout_s: float = 30) -> None:
-        self.url = url.rstrip("/")
+        self.url, self._headers = _address(url)
+        self.deadline: float | None = None
         self._timeout_s = timeout_s
+        # A proxy of the environment is for other hosts; asking it for this one gives a riddle of an error.
+        local = urlsplit(self.url).hostname in _LOOPBACK
+        self._opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if local else []))
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         """Make a request and return the JSON of the answer; None for an empty one.
@@ -33,21 +52,20 @@ class Client:
         Raises:
             CommandError: The worker refused (exit code 2 or 3) or cannot be reached (5).
         """
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        text, _headers = self._open(method, path, body)
         try:
-            request = urllib.request.Request(f"{self.url}{path}", data, headers, method=method)
-            with urllib.request.urlopen(request, timeout=self._timeout_s) as response:
-                text = response.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                message = _message(error.read()) or f"HTTP {error.code} {error.reason}"
-            raise CommandError(message, _CODES.get(error.code, FAILED)) from None
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "reason", error)
-            hint = "start one with `connectors worker`, or say where it is with --url or CONNECTORS_URL"
-            raise CommandError(f"No worker answers at {self.url} ({reason}); {hint}", UNREACHABLE) from None
-        return json.loads(text) if text else None
+            return json.loads(text) if text else None
+        except ValueError:
+            raise CommandError(f"What answers at {self.url} is no worker: {path} gave no JSON; {_HINT}") from None
+
+    def put_config(self, name: str, config: dict[str, str]) -> str:
+        """Create or update a connector; return `created`, `updated` or `unchanged`.
+
+        The worker tells which: secrets are masked in what it shows, so that nobody else could compare. One that does
+        not tell (Kafka Connect's own) still gives a Location to what it created.
+        """
+        _text, headers = self._open("PUT", self.of(name, "config"), config)
+        return headers.get("X-Connect-Change") or ("created" if "Location" in headers else "updated")
 
     def names(self) -> list[str]:
         """Return the names of all connectors."""
@@ -58,9 +76,53 @@ class Client:
         """Return the path of a connector, or of a part of it."""
         return f"/connectors/{quote(name, safe='')}{part and '/' + part}"
 
+    def _open(self, method: str, path: str, body: Any) -> tuple[bytes, Message]:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}{path}", data, self._headers, method=method)
+        try:
+            with self._opener.open(request, timeout=self._limit_s()) as response:
+                return response.read(), response.headers
+        except urllib.error.HTTPError as error:
+            raise _refusal(error) from None
+        except (OSError, HTTPException) as error:
+            reason = getattr(error, "reason", None) or error
+            raise NoWorkerError(f"No worker answers at {self.url} ({reason}); {_HINT}") from None
 
-def _message(text: bytes) -> str:
+    def _limit_s(self) -> float:
+        if self.deadline is None:
+            return self._timeout_s
+        # Even the last try gets the time that a worker at work needs for an answer.
+        return max(1.0, min(self._timeout_s, self.deadline - time.monotonic()))
+
+
+def _address(url: str) -> tuple[str, dict[str, str]]:
+    """Split an address into what may be shown and the headers of every request."""
+    headers = {"Content-Type": "application/json", "Accept": "application/json"}
     try:
-        return str(json.loads(text)["message"])
-    except (ValueError, KeyError, TypeError):
-        return ""
+        parts = urlsplit(url.strip())
+        bad = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
+    except ValueError:
+        bad = True
+    if bad:
+        # The address itself is not repeated: a password may be the very part that cannot be parsed.
+        raise CommandError("--url or CONNECTORS_URL is no address such as http://127.0.0.1:8083", INVALID)
+    if parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path.rstrip('/')}", headers
+
+
+def _refusal(error: urllib.error.HTTPError) -> CommandError:
+    with error:
+        message = _message(error) or f"HTTP {error.code} {error.reason}"
+    # Kafka Connect's workers say so with 409, and some versions with 500.
+    rebalance = error.code == 500 and "rebalance" in message
+    return CommandError(message, _CODES.get(error.code, FAILED), retriable=error.code in _RETRIED or rebalance)
+
+
+def _message(error: urllib.error.HTTPError) -> str:
+    try:
+        return str(json.loads(error.read())["message"])
+    except (ValueError, KeyError, TypeError, OSError, HTTPException):
+        return ""  # no worker's answer, or half of one: the status says what there is to say

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import click
 
 from connectors.cli.client import Client
-from connectors.cli.errors import CommandError
+from connectors.cli.errors import CommandError, NoWorkerError, summarise
 
 __all__ = ["delete", "pause", "restart", "resume", "stop"]
 
@@ -20,14 +20,13 @@ def _each(names: tuple[str, ...], act: Callable[[str], None], done: str) -> None
     for name in names:
         try:
             act(name)
+        except NoWorkerError:
+            raise
         except CommandError as error:
             failures.append(CommandError(f"{name}: {error.message}", error.exit_code))
         else:
             click.echo(f"{name}: {done}")
-    for failure in failures[:-1]:
-        failure.show()
-    if failures:
-        raise failures[-1]
+    summarise(failures, len(names))
 
 
 @click.command()

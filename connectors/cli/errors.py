@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
-__all__ = ["FAILED", "INVALID", "NOT_FOUND", "UNREACHABLE", "CommandError"]
+__all__ = ["FAILED", "INVALID", "NOT_FOUND", "UNREACHABLE", "CommandError", "NoWorkerError", "summarise"]
 
 FAILED = 1
 INVALID = 2
@@ -18,8 +20,40 @@ class CommandError(click.ClickException):
     Args:
         message: What, where, and what to do.
         exit_code: The command's exit code.
+        retriable: Whether the same request may succeed a little later.
     """
 
-    def __init__(self, message: str, exit_code: int = FAILED) -> None:
+    def __init__(self, message: str, exit_code: int = FAILED, *, retriable: bool = False) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+        self.retriable = retriable
+
+
+class NoWorkerError(CommandError):
+    """Nobody answers at the address; trying the next item there is of no use.
+
+    Args:
+        message: What, where, and what to do.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, UNREACHABLE, retriable=True)
+
+
+def summarise(failures: Sequence[CommandError], tried: int) -> None:
+    """Fail with what went wrong with some of the items; do nothing where nothing did.
+
+    Args:
+        failures: A failure each.
+        tried: How many items were tried.
+
+    Raises:
+        CommandError: There are failures; its exit code is theirs where they agree, else 1.
+    """
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        for failure in failures:
+            failure.show()
+        codes = {failure.exit_code for failure in failures}
+        raise CommandError(f"{len(failures)} of {tried} failed", codes.pop() if len(codes) == 1 else FAILED)

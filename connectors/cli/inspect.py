@@ -7,7 +7,9 @@ from typing import Any
 import click
 
 from connectors.cli.client import Client
+from connectors.cli.errors import NOT_FOUND, CommandError, NoWorkerError, summarise
 from connectors.cli.output import format_option, show
+from connectors.cli.secret import hide
 from connectors.cli.waiting import reason
 
 __all__ = ["config", "list_connectors", "plugins", "status"]
@@ -28,7 +30,7 @@ def list_connectors(client: Client, output: str) -> None:
 @click.pass_obj
 def status(client: Client, names: tuple[str, ...], output: str) -> None:
     """Show what connectors and their tasks do (all, or those named)."""
-    found = [client.request("GET", client.of(name, "status")) for name in names or client.names()]
+    found, failures = _statuses(client, names)
     rows = [
         (each["name"] if number == 0 else "", part, state)
         for each in found
@@ -43,7 +45,24 @@ def status(client: Client, names: tuple[str, ...], output: str) -> None:
         "WORKER": lambda row: row[2]["worker_id"],
         "WHY": lambda row: reason(row[2].get("trace", "")),
     }
-    show(found, columns, rows, output)
+    if found or not failures:
+        show(found, columns, rows, output)
+    summarise(failures, len(names))
+
+
+def _statuses(client: Client, names: tuple[str, ...]) -> tuple[list[dict[str, Any]], list[CommandError]]:
+    found: list[dict[str, Any]] = []
+    failures: list[CommandError] = []
+    for name in names or client.names():
+        try:
+            found.append(client.request("GET", client.of(name, "status")))
+        except NoWorkerError:
+            raise
+        except CommandError as error:
+            # Without names it was in the list a moment ago: deleted meanwhile.
+            if names or error.exit_code != NOT_FOUND:
+                failures.append(error)
+    return found, failures
 
 
 @click.command()
@@ -66,6 +85,6 @@ def plugins(client: Client, output: str) -> None:
 @click.pass_obj
 def config(client: Client, name: str, output: str) -> None:
     """Show a connector's configuration; secrets are hidden."""
-    found = client.request("GET", client.of(name, "config"))
+    found = hide(client.request("GET", client.of(name, "config")))
     columns: dict[str, Any] = {"OPTION": lambda row: row[0], "VALUE": lambda row: row[1]}
     show(found, columns, sorted(found.items()), output)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import click
 
+from connectors.api.errors import did_you_mean
 from connectors.cli.client import Client
 
 __all__ = ["main"]
@@ -45,8 +46,16 @@ class _Lazy(click.Group):
         command: click.Command = getattr(import_module(f"connectors.cli.{module}"), attribute)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the nearest command where there is none of this name."""
+        if args and args[0] not in self.COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"No such command {args[0]!r}{did_you_mean(args[0], self.COMMANDS)}")
+        return super().resolve_command(ctx, args)
 
-@click.command(cls=_Lazy)
+
+@click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--url",
     envvar="CONNECTORS_URL",
@@ -59,6 +68,14 @@ class _Lazy(click.Group):
 def main(ctx: click.Context, url: str) -> None:
     """Deploy connectors to a faust-connect worker, and run one.
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not found, 5 worker unreachable or time is up.
-    """
+    Results go to stdout, errors to stderr. `connectors COMMAND --help` says more.
+
+    \b
+    Exit codes:
+      0  done
+      1  failed
+      2  wrong usage, or a configuration that is not valid
+      3  no such connector or plugin
+      5  worker unreachable, or time is up
+    """  # noqa: D301 - \b is for click: leave the lines as they are
     ctx.obj = Client(url)

@@ -25,11 +25,12 @@ __all__ = ["worker"]
 )
 def worker(role: str | None, rest_host: str | None, rest_port: int | None, loglevel: str) -> None:
     """Run a worker: the same application as `faust -A connectors.worker worker`."""
-    given = {"CONNECTORS_ROLE": role, "CONNECTORS_REST_HOST": rest_host}
+    port = str(rest_port) if rest_port else None
+    given = {"CONNECTORS_ROLE": role, "CONNECTORS_REST_HOST": rest_host, "CONNECTORS_REST_PORT": port}
     os.environ.update({name: value for name, value in given.items() if value})
-    if rest_port:
+    if port:
         # PORT would win over the variable; an option wins over both.
-        os.environ["PORT"] = str(rest_port)
+        os.environ.pop("PORT", None)
     from connectors.worker import run  # imports Faust, which no other command needs
 
     run(loglevel)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Mapping
+import time
+import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from connectors.api.connector import Connector
-from connectors.api.errors import ConnectError, FatalError
+from connectors.api.errors import ConnectError, FatalError, RetriableError
 from connectors.api.sink import SinkTask
 from connectors.api.source import SourceTask
 from connectors.runtime.base_config import plugin_props
@@ -18,14 +20,19 @@ from connectors.runtime.plugins import connector_class
 from connectors.runtime.providers import resolve
 from connectors.runtime.settings import WorkerSettings
 from connectors.runtime.sink_task import SinkTaskRunner
-from connectors.runtime.source_task import SourceTaskRunner, StoredOffsets
-from connectors.runtime.state import State, TaskId
+from connectors.runtime.source_context import StoredOffsets
+from connectors.runtime.source_task import SourceTaskRunner
+from connectors.runtime.state import State, Target, TaskId
 from connectors.runtime.store import Store
-from connectors.runtime.task import Report, TaskRunner, TaskSpec
+from connectors.runtime.task import TaskRunner, TaskSpec
+from connectors.runtime.threads import in_daemon_thread
 
 __all__ = ["Assembly"]
 
 log = logging.getLogger(__name__)
+
+VersionedReport = Callable[[TaskId, State, str, str], None]
+"""Takes a task, its new state, why, and the version of the configuration that the report is about."""
 
 
 class _Context:
@@ -42,9 +49,15 @@ class _Context:
 @dataclass(slots=True)
 class _Running:
     runner: TaskRunner
-    config: dict[str, str]
-    restarts: int
+    version: str
     paused: bool
+
+
+@dataclass(slots=True)
+class _Plan:
+    version: str
+    tried_at: float
+    refusal: ConnectError | None = None
 
 
 class Assembly:
@@ -57,13 +70,17 @@ class Assembly:
     """
 
     PLAN_LIMIT_S = 10.0
+    STOP_LIMIT_S = 5.0
+    # A connector that could not plan for now, as its system is away, is asked again after this time.
+    REPLAN_S = 10.0
 
-    def __init__(self, settings: WorkerSettings, store: Store, report: Report) -> None:
+    def __init__(self, settings: WorkerSettings, store: Store, report: VersionedReport) -> None:
         self._settings = settings
         self._store = store
         self._report = report
         self._tasks: dict[TaskId, _Running] = {}
-        self._planned: dict[str, tuple[dict[str, str], int]] = {}
+        self._plans: dict[str, _Plan] = {}
+        self._refused: dict[TaskId, str] = {}
 
     async def plan(self, name: str) -> list[dict[str, str]] | None:
         """Have a connector split its work, where its configuration changed since the last time.
@@ -72,99 +89,124 @@ class Assembly:
             The configurations of its tasks, references unresolved; None where nothing changed.
 
         Raises:
-            ConnectError: The plugin refused, or took longer than its limit.
+            ConnectError: The plugin refused, or took longer than its limit; the same again until it is asked anew.
         """
-        config = self._store.config(name)
-        restarts = self._store.restarts(name).get("connector", 0)
-        if config is None or (self._planned.get(name) == (config, restarts) and self._store.task_configs(name)):
+        config, version = self._store.config(name), self._store.version(name)
+        if config is None:
             return None
-        plugin = connector_class(config["connector.class"])()
+        last = self._plans.get(name)
+        if last is not None and last.version == version:
+            if last.refusal is None and self._store.task_configs(name):
+                return None
+            if last.refusal is not None and not self._may_ask_again(last):
+                raise last.refusal
+        plan = self._plans[name] = _Plan(version, time.monotonic())
         try:
-            async with asyncio.timeout(self.PLAN_LIMIT_S):
-                configs = await self._task_configs(plugin, config)
+            return await self._task_configs(connector_class(config["connector.class"])(), config)
+        except ConnectError as error:
+            plan.refusal = error
+            raise
         except TimeoutError:
-            raise FatalError(f"planning the tasks took longer than {self.PLAN_LIMIT_S:.0f} s") from None
-        self._planned[name] = (config, restarts)
-        return configs
+            plan.refusal = FatalError(f"planning the tasks took longer than {self.PLAN_LIMIT_S:.0f} s")
+            raise plan.refusal from None
+        except Exception as error:
+            log.exception("%s could not plan its tasks", name)
+            plan.refusal = FatalError(traceback.format_exc())
+            raise plan.refusal from error
 
-    async def keep(self, task: TaskId, config: dict[str, str], restarts: int, *, paused: bool) -> None:
-        """Have a task run with this configuration; start or restart it where needed."""
+    async def keep(self, task: TaskId, config: dict[str, str], version: str, *, paused: bool) -> None:
+        """Have a task run with this configuration; start or restart it where needed.
+
+        Args:
+            task: Which task.
+            config: Its configuration, references unresolved.
+            version: `Store.version` of it; another one than before is a reason to restart.
+            paused: Whether it should be paused.
+        """
         running = self._tasks.get(task)
-        if running is not None and (running.config != config or running.restarts != restarts):
-            await self._stop([task], 5.0)
+        if running is not None and running.version != version:
+            await self._stop([task])
             running = None
         if running is None:
-            runner = self._start(task, config, paused=paused)
-            if runner is not None:
-                self._tasks[task] = _Running(runner, config, restarts, paused)
+            await self._start(task, config, version, paused=paused)
         elif running.paused != paused:
             running.runner.pause(paused)
             running.paused = paused
 
-    async def keep_only(self, tasks: set[TaskId], timeout_s: float) -> None:
+    async def keep_only(self, tasks: set[TaskId]) -> None:
         """Stop the tasks that have no place here any more."""
-        await self._stop([task for task in self._tasks if task not in tasks or self._stopped(task)], timeout_s)
+        for task in self._refused.keys() - tasks:
+            del self._refused[task]
+        await self._stop([task for task in self._tasks if task not in tasks or self._stopped(task)])
 
-    async def stop_all(self, timeout_s: float) -> None:
+    async def stop_all(self) -> None:
         """Stop all tasks."""
-        await self._stop(list(self._tasks), timeout_s)
+        await self._stop(list(self._tasks))
+
+    def _may_ask_again(self, last: _Plan) -> bool:
+        return isinstance(last.refusal, RetriableError) and time.monotonic() - last.tried_at >= self.REPLAN_S
 
     def _stopped(self, task: TaskId) -> bool:
         return task.number >= len(self._store.task_configs(task.connector)) or (
-            self._store.target(task.connector) == "STOPPED"
+            self._store.target(task.connector) is Target.STOPPED
         )
 
-    async def _stop(self, tasks: list[TaskId], timeout_s: float) -> None:
-        runners = {task: self._tasks.pop(task).runner for task in tasks}
-        for runner in runners.values():
-            runner.stop()
-        ended = await asyncio.gather(*(asyncio.to_thread(runner.join, timeout_s) for runner in runners.values()))
-        for task, done in zip(runners, ended, strict=True):
+    async def _stop(self, tasks: list[TaskId]) -> None:
+        stopping = {task: self._tasks.pop(task) for task in tasks}
+        for running in stopping.values():
+            running.runner.stop()
+        joins = (asyncio.to_thread(running.runner.join, self.STOP_LIMIT_S) for running in stopping.values())
+        for (task, running), done in zip(stopping.items(), await asyncio.gather(*joins), strict=True):
             if not done:
-                log.error("%s did not stop within %.0f s and is left behind", task, timeout_s)
-                self._report(task, State.UNASSIGNED, "")
+                log.error("%s did not stop within %.0f s and is left behind", task, self.STOP_LIMIT_S)
+                self._report(task, State.UNASSIGNED, "", running.version)
 
-    def _start(self, task: TaskId, config: dict[str, str], *, paused: bool) -> TaskRunner | None:
+    async def _start(self, task: TaskId, config: dict[str, str], version: str, *, paused: bool) -> None:
+        if self._refused.get(task) == version:
+            return
+        # What the task's former worker stored last may not have been read here yet.
+        await self._store.offsets.catch_up()
         try:
-            runner = self._runner(task, config)
+            runner = self._runner(task, config, version)
         except ConnectError as error:
-            status = self._store.task_status(task)
-            if status is None or status.trace != str(error):
-                log.error("%s: %s", task, error)  # noqa: TRY400 - a sentence for the user
-                self._report(task, State.FAILED, str(error))
-            return None
+            log.error("%s: %s", task, error)  # noqa: TRY400 - a sentence for the user
+            self._refused[task] = version
+            self._report(task, State.FAILED, str(error), version)
+            return
         log.info("Starting %s", task)
         runner.start(paused=paused)
-        return runner
+        self._tasks[task] = _Running(runner, version, paused)
 
-    def _runner(self, task: TaskId, config: dict[str, str]) -> TaskRunner:
+    def _runner(self, task: TaskId, config: dict[str, str], version: str) -> TaskRunner:
+        def report(which: TaskId, state: State, trace: str) -> None:
+            self._report(which, state, trace, version)
+
         connector = connector_class(config["connector.class"])
-        spec = TaskSpec(task, connector.task_class(), resolve(config), self._settings)
+        props = resolve(config)
+        spec = TaskSpec(task, connector.task_class(), props, plugin_props(connector, props), self._settings)
         if issubclass(spec.task_class, SourceTask):
-            stored = StoredOffsets(self._store.source_offsets(task.connector))
-            return SourceTaskRunner(spec, self._report, stored)
+            return SourceTaskRunner(spec, report, StoredOffsets(self._store.source_offsets(task.connector)))
         if issubclass(spec.task_class, SinkTask):
-            return SinkTaskRunner(spec, self._report)
+            return SinkTaskRunner(spec, report)
         raise FatalError(f"{spec.task_class.__name__} is neither a SourceTask nor a SinkTask")
 
     async def _task_configs(self, plugin: Connector, config: dict[str, str]) -> list[dict[str, str]]:
         resolved = resolve(config)
         most = int(resolved.get("tasks.max", "1"))
         plugin.initialize(_Context())
-        await _call(plugin.start, plugin_props(type(plugin), resolved))
+        await self._call(plugin.start, plugin_props(type(plugin), resolved))
         try:
-            planned = await _call(plugin.task_configs, most)
+            planned = await self._call(plugin.task_configs, most)
         finally:
-            await _call(plugin.stop)
+            await self._call(plugin.stop)
         return [config | _with_references(each, config, resolved) for each in planned[:most]]
+
+    async def _call(self, method: Any, *arguments: Any) -> Any:
+        if inspect.iscoroutinefunction(method):
+            return await asyncio.wait_for(method(*arguments), self.PLAN_LIMIT_S)
+        return await in_daemon_thread(method, *arguments, limit_s=self.PLAN_LIMIT_S)
 
 
 def _with_references(planned: Mapping[str, str], config: dict[str, str], resolved: dict[str, str]) -> dict[str, str]:
     """Put references back where the plugin passed their values on, so that no secret gets into the config topic."""
     return {key: config[key] if resolved.get(key) == value else value for key, value in planned.items()}
-
-
-async def _call(method: Any, *arguments: Any) -> Any:
-    if inspect.iscoroutinefunction(method):
-        return await method(*arguments)
-    return await asyncio.to_thread(method, *arguments)

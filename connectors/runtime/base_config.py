@@ -17,6 +17,7 @@ from connectors.runtime.providers import resolve
 
 __all__ = ["check", "definition", "plugin_props"]
 
+_TOPICS = ("topics", "topics.regex")
 _ANY = r"[\w.-]+"
 
 
@@ -86,9 +87,9 @@ def definition(kind: Kind) -> ConfigDef:
 
 
 def plugin_props(plugin: type[Connector], props: Mapping[str, str]) -> dict[str, str]:
-    """Return the options that are the plugin's own, or that it declares itself too (such as `topics`)."""
+    """Return the options that are the plugin's own, and the topics of a sink, which its options may refer to."""
     base, own = definition(kind_of(plugin)), plugin.config()
-    return {name: value for name, value in props.items() if name in own or name not in base}
+    return {name: value for name, value in props.items() if name in own or name not in base or name in _TOPICS}
 
 
 def check(props: Mapping[str, str]) -> tuple[type[Connector], list[ConfigValue]]:
@@ -114,7 +115,9 @@ def check(props: Mapping[str, str]) -> tuple[type[Connector], list[ConfigValue]]
     checked = {value.name: value for value in values}
     for value in plugin.validate(plugin_props(plugin, resolved)):
         known = checked.setdefault(value.name, value)
-        known.errors.extend(error for error in value.errors if error not in known.errors)
+        # That the plugin itself does not know an option of every connector is no error.
+        news = [] if value.name in base and value.name not in own and value.value is None else value.errors
+        known.errors.extend(error for error in news if error not in known.errors)
     _check_classes(checked, resolved)
     if kind == "sink":
         _check_topics(checked)

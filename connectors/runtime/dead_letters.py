@@ -14,8 +14,10 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from connectors.api.connector import Task
 from connectors.api.errors import ConnectError, DataError, FatalError
 from connectors.api.record import SinkRecord
+from connectors.runtime.kafka_clients import client_options
 from connectors.runtime.metrics import TaskMetrics
 from connectors.runtime.settings import WorkerSettings
 from connectors.runtime.state import TaskId
@@ -30,23 +32,25 @@ class DeadLetters:
 
     Args:
         task_id: The task.
+        task: The plugin's task, as far as headers name it.
         props: Its configuration.
         settings: The worker's settings.
         metrics: The task's series.
     """
 
     def __init__(
-        self, task_id: TaskId, props: Mapping[str, str], settings: WorkerSettings, metrics: TaskMetrics
+        self, task_id: TaskId, task: Task, props: Mapping[str, str], settings: WorkerSettings, metrics: TaskMetrics
     ) -> None:
         self.failure: ConnectError | None = None
         self._task_id = task_id
+        self._plugin = task
         self._tolerant = props.get("errors.tolerance") == "all"
         self._logged = props.get("errors.log.enable", "true") == "true"
         self._headers = props.get("errors.deadletterqueue.context.headers.enable", "true") == "true"
         name = props.get("errors.deadletterqueue.topic.name", "")
         self._topic = settings.kafka.prefix + name if name else ""
         self._replicas = int(props.get("errors.deadletterqueue.topic.replication.factor", -1))
-        self._connection = settings.kafka.librdkafka()
+        self._connection = client_options(settings, task_id)
         self._metrics = metrics
         self._producer: Producer | None = None
         self._waiting: list[Future[None]] = []
@@ -68,15 +72,16 @@ class DeadLetters:
 
     def report(self, record: SinkRecord, error: Exception) -> Future[None]:
         """Handle a record that the target refused; may be called from any thread."""
-        return self.handle(record, error, "TASK_PUT")
+        return self.handle(record, error, "TASK_PUT", self._plugin)
 
-    def handle(self, record: SinkRecord, error: Exception, stage: str) -> Future[None]:
+    def handle(self, record: SinkRecord, error: Exception, stage: str, component: object) -> Future[None]:
         """Handle a bad record.
 
         Args:
             record: The record, with its original bytes.
             error: Why it is bad.
             stage: Kafka Connect's name of the step that failed, e.g. `VALUE_CONVERTER`.
+            component: What raised the error: the converter, the transforms or the task.
 
         Returns:
             Done once the dead letter is acknowledged; failed where the task must not go on.
@@ -86,9 +91,10 @@ class DeadLetters:
             log.warning("%s: %s: %s", self._task_id, record.where, error)
         future: Future[None] = Future()
         if self._producer is not None:
-            self._produce(record, error, stage, future)
+            context = self._context(record, error, stage, component) if self._headers else []
+            self._produce(record, context, future)
         if not self._tolerant:
-            self.failure = self.failure or DataError(f"{record.where}: {error}")
+            self.failure = self.failure or DataError(f"{record.where}: {error} (errors.tolerance is none)")
             if not future.done():
                 future.set_exception(self.failure)
         elif self._producer is None:
@@ -112,7 +118,7 @@ class DeadLetters:
                 raise FatalError(f"dead letters were not acknowledged by {self._topic} within {timeout_s:.0f} s")
             future.result()
 
-    def _produce(self, record: SinkRecord, error: Exception, stage: str, future: Future[None]) -> None:
+    def _produce(self, record: SinkRecord, context: list[tuple[str, bytes]], future: Future[None]) -> None:
         def delivered(problem: KafkaError | None, _message: Any) -> None:
             if problem is not None:
                 self.failure = FatalError(f"dead-letter topic {self._topic}: Kafka refused a record: {problem.str()}")
@@ -122,20 +128,18 @@ class DeadLetters:
                 future.set_result(None)
 
         assert self._producer is not None
-        headers = list(record.headers) + (self._context(record, error, stage) if self._headers else [])
         self._metrics.dead_letters.inc()
-        self._producer.produce(
-            self._topic,
-            record.raw_value,
-            record.raw_key,
-            headers=headers,
-            timestamp=record.timestamp_ms,
-            on_delivery=delivered,
-        )
+        options = {"headers": list(record.headers) + context, "timestamp": record.timestamp_ms}
+        while True:
+            try:
+                self._producer.produce(self._topic, record.raw_value, record.raw_key, on_delivery=delivered, **options)
+            except BufferError:  # more bad records than Kafka takes: wait for acknowledgements
+                self._producer.poll(0.1)
+            else:
+                break
         self._producer.poll(0)
 
-    def _context(self, record: SinkRecord, error: Exception, stage: str) -> list[tuple[str, bytes]]:
-        name = f"{type(error).__module__}.{type(error).__qualname__}"
+    def _context(self, record: SinkRecord, error: Exception, stage: str, what: object) -> list[tuple[str, bytes]]:
         values = {
             "topic": record.topic,
             "partition": str(record.partition),
@@ -143,9 +147,13 @@ class DeadLetters:
             "connector.name": self._task_id.connector,
             "task.id": str(self._task_id.number),
             "stage": stage,
-            "class.name": name,
-            "exception.class.name": name,
+            "class.name": _class_name(what),
+            "exception.class.name": _class_name(error),
             "exception.message": str(error),
             "exception.stacktrace": "".join(traceback.format_exception(error)),
         }
         return [(f"__connect.errors.{key}", value.encode(errors="replace")) for key, value in values.items()]
+
+
+def _class_name(what: object) -> str:
+    return f"{type(what).__module__}.{type(what).__qualname__}"

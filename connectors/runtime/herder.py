@@ -11,6 +11,7 @@ import logging
 import time
 from typing import Any
 
+from aiokafka.errors import KafkaError
 from mode import Service
 
 from connectors.api.errors import ConnectError
@@ -45,8 +46,11 @@ class Herder(Service):  # type: ignore[misc]
         self._membership = Membership(settings, self._members_changed)
         self._wake = asyncio.Event()
         self._assembly = Assembly(settings, self.store, self._reported)
-        self._reports: asyncio.Queue[tuple[TaskId, State, str]] = asyncio.Queue()
+        self._reports: asyncio.Queue[tuple[TaskId, State, str, str]] = asyncio.Queue()
         self._last_round = 0.0
+        self._was_ready = False
+        self._turn = asyncio.Lock()
+        self._closing = False
 
     @property
     def me(self) -> str:
@@ -57,6 +61,11 @@ class Herder(Service):  # type: ignore[misc]
     def ready(self) -> bool:
         """Whether the memory is read and the group joined."""
         return bool(self.members.leader)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the group was joined and has been out of reach since."""
+        return self._was_ready and not self.ready
 
     def seconds_since_round(self) -> float:
         """Return how long ago the loop last went round."""
@@ -72,8 +81,15 @@ class Herder(Service):  # type: ignore[misc]
 
     async def on_stop(self) -> None:
         """Stop all tasks here, so that others can take them without duplicates; then leave."""
-        await self._assembly.stop_all(self.GRACEFUL_S)
-        await self._write_reports()
+        self._closing = True
+        async with self._turn:
+            await self._assembly.stop_all()
+        try:
+            async with asyncio.timeout(self.GRACEFUL_S):
+                await self._write_reports()
+        except (TimeoutError, KafkaError):
+            # The others see that this worker has left the group, so nothing hangs on these reports.
+            log.warning("The last states could not be written within %.0f s", self.GRACEFUL_S)
 
     # --- what wakes the loop ---
 
@@ -81,16 +97,18 @@ class Herder(Service):  # type: ignore[misc]
         self._wake.set()
 
     def _members_changed(self, members: Members) -> None:
-        log.info("Workers: %s; leader: %s", ", ".join(sorted(members.roles)), members.leader)
+        log.info("Workers: %s; leader: %s", ", ".join(sorted(members.roles)) or "none", members.leader or "none")
         self.members = members
+        self._was_ready = self._was_ready or self.ready
         self._wake.set()
 
-    def _reported(self, task: TaskId, state: State, trace: str) -> None:
+    def _reported(self, task: TaskId, state: State, trace: str, version: str) -> None:
         """Take a report from a task's thread."""
-        self._loop.call_soon_threadsafe(self._take_report, task, state, trace)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._take_report, task, state, trace, version)
 
-    def _take_report(self, task: TaskId, state: State, trace: str) -> None:
-        self._reports.put_nowait((task, state, trace))
+    def _take_report(self, *report: *tuple[TaskId, State, str, str]) -> None:
+        self._reports.put_nowait(report)
         self._wake.set()
 
     @Service.task  # type: ignore[untyped-decorator]
@@ -101,13 +119,27 @@ class Herder(Service):  # type: ignore[misc]
             except TimeoutError:
                 log.debug("Looking again")
             self._wake.clear()
+            async with self._turn:
+                if not self._closing:
+                    await self._safe_round()
+
+    async def _safe_round(self) -> None:
+        """Go round once; what fails is tried again at the next round, and `/health` tells when none succeeds."""
+        try:
             await self._round()
+        except KafkaError as error:
+            log.warning("Kafka does not answer (%s); trying again", type(error).__name__)
+        except Exception:
+            log.exception("A round of the control loop failed; trying again")
+        else:
             self._last_round = time.monotonic()
 
     async def _round(self) -> None:
-        await self._write_reports()
         if not self.ready:
+            # Lost: the others take this worker's tasks over, so none may run on here.
+            await self._assembly.stop_all()
             return
+        await self._write_reports()
         if self.members.leader == self.me:
             await self._lead()
         await self._follow()
@@ -131,7 +163,7 @@ class Herder(Service):  # type: ignore[misc]
         if wanted is not now:
             log.info("Placement %d: %s", wanted.epoch, wanted.tasks)
             await self.store.put_placement(wanted)
-        await self._forget_leftovers({demand.name for demand in demands})
+        await self._forget_leftovers(set(self.store.connectors()))
 
     async def _forget_leftovers(self, known: set[str]) -> None:
         """Remove statuses of connectors and tasks that are gone."""
@@ -156,10 +188,9 @@ class Herder(Service):  # type: ignore[misc]
         placement = self.store.placement()
         mine = self.me in self.members.roles
         connectors = {name for name, worker in placement.connectors.items() if mine and worker == self.me}
-        for name in sorted(connectors):
-            await self._follow_connector(name)
+        await asyncio.gather(*(self._follow_connector(name) for name in sorted(connectors)))
         tasks = {_task_id(text) for text, worker in placement.tasks.items() if mine and worker == self.me}
-        await self._assembly.keep_only(tasks, self.GRACEFUL_S)
+        await self._assembly.keep_only(tasks)
         for task in sorted(tasks):
             if not self.store.busy_elsewhere(task, self.me, set(self.members.roles)):
                 await self._follow_task(task)
@@ -181,19 +212,19 @@ class Herder(Service):  # type: ignore[misc]
         if task.number >= len(configs) or self.store.target(task.connector) is Target.STOPPED:
             return
         paused = self.store.target(task.connector) is Target.PAUSED
-        restarts = self.store.restarts(task.connector).get(str(task.number), 0)
-        await self._assembly.keep(task, configs[task.number], restarts, paused=paused)
+        version = self.store.version(task.connector, task.number)
+        await self._assembly.keep(task, configs[task.number], version, paused=paused)
 
     async def _set_connector(self, name: str, state: State, trace: str = "") -> None:
-        wanted = Status(state, self.me, trace)
+        wanted = Status(state, self.me, trace, self.store.version(name))
         if self.store.connector_status(name) != wanted:
             await self.store.put_connector_status(name, wanted)
 
     async def _write_reports(self) -> None:
         latest: dict[TaskId, Status] = {}
         while not self._reports.empty():
-            task, state, trace = self._reports.get_nowait()
-            latest[task] = Status(state, self.me, trace)
+            task, state, trace, version = self._reports.get_nowait()
+            latest[task] = Status(state, self.me, trace, version)
         for task, status in latest.items():
             gone = task.connector not in self.store.connectors()
             known = self.store.task_status(task)
@@ -219,7 +250,7 @@ class Herder(Service):  # type: ignore[misc]
 
     def status(self, name: str) -> dict[str, Any]:
         """Return Kafka Connect's status of a connector."""
-        connector = self.store.connector_status(name) or Status(State.UNASSIGNED, "")
+        connector = self._connector_status(name)
         count = 0 if self.store.target(name) is Target.STOPPED else len(self.store.task_configs(name))
         return {
             "name": name,
@@ -229,10 +260,17 @@ class Herder(Service):  # type: ignore[misc]
 
     def task_status(self, task: TaskId) -> dict[str, Any]:
         """Return Kafka Connect's status of a task; one whose worker is gone is UNASSIGNED."""
+        version = self.store.version(task.connector, task.number)
+        if self._connector_status(task.connector).version != self.store.version(task.connector):
+            version = "not planned yet"
         status = self.store.task_status(task) or Status(State.UNASSIGNED, "")
-        if self.ready and status.worker_id not in self.members.roles:
+        if (self.ready or self.lost) and status.worker_id not in self.members.roles:
             status = Status(State.UNASSIGNED, status.worker_id)
-        return status.to_json()
+        return status.seen_from(version).to_json()
+
+    def _connector_status(self, name: str) -> Status:
+        status = self.store.connector_status(name) or Status(State.UNASSIGNED, "")
+        return status.seen_from(self.store.version(name))
 
 
 def _task_id(text: str) -> TaskId:

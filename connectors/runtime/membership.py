@@ -6,7 +6,9 @@ not partitions but the list of members, so that every worker learns the same vie
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -79,11 +81,18 @@ class Membership(Service):  # type: ignore[misc]
     # A dead worker is noticed after the session time-out; a busy one must not be taken for dead.
     SESSION_MS = 8000
     HEARTBEAT_MS = 2000
+    # Without a heartbeat for so long the others have taken this worker's tasks. Longer than the session, as there are
+    # no heartbeats while the group waits for a dead member's session to end.
+    LOST_S = 12.0
 
     def __init__(self, settings: WorkerSettings, changed: Callable[[Members], None]) -> None:
         super().__init__()
         self._settings = settings
-        self._assignor = _MembersAssignor(settings, changed)
+        self._changed = changed
+        self._assignor = _MembersAssignor(settings, self._joined)
+        self._last_sign = 0.0
+        self._lost = True
+        self._members: Members | None = None
 
     async def on_start(self) -> None:
         """Join."""
@@ -92,7 +101,8 @@ class Membership(Service):  # type: ignore[misc]
             settings.internal("configs"),
             **settings.kafka.aiokafka(),
             group_id=settings.internal("workers"),
-            group_instance_id=settings.worker_id.replace(":", "_"),
+            # With the role in it: a restarted worker of another role must be seen as another member.
+            group_instance_id=f"{settings.worker_id.replace(':', '_')}.{settings.role}",
             partition_assignment_strategy=[self._assignor],
             enable_auto_commit=False,
             session_timeout_ms=self.SESSION_MS,
@@ -101,6 +111,38 @@ class Membership(Service):  # type: ignore[misc]
             max_poll_interval_ms=2**31 - 1,
         )
         await self._consumer.start()
+        self._watch_heartbeats()
+
+    def _watch_heartbeats(self) -> None:
+        # aiokafka tells nobody that heartbeats fail.
+        async def beat() -> bool:
+            answered: bool = await heartbeat()
+            if answered:
+                self._last_sign = time.monotonic()
+            return answered
+
+        coordinator = self._consumer._coordinator
+        heartbeat, coordinator._do_heartbeat = coordinator._do_heartbeat, beat
+
+    def _joined(self, members: Members) -> None:
+        self._last_sign = time.monotonic()
+        self._lost = False
+        self._members = members
+        self._changed(members)
+
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _notice_loss(self) -> None:
+        while not self.should_stop:
+            await asyncio.sleep(1)
+            lost = time.monotonic() - self._last_sign > self.LOST_S
+            if lost and not self._lost:
+                servers = self._settings.kafka.bootstrap_servers
+                log.warning("No contact with Kafka at %s for %.0f s: this worker stops its tasks", servers, self.LOST_S)
+                self._changed(Members("", {}, {}))
+            elif self._lost and not lost and self._members is not None:
+                log.info("The group answers again")
+                self._changed(self._members)
+            self._lost = lost
 
     async def on_stop(self) -> None:
         """Leave at once, so that others need not wait for the session to end."""

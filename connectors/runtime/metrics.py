@@ -17,6 +17,7 @@ _ERRORS = Counter("connect_task_error_total_record_errors", "Bad records.", _LAB
 _DEAD = Counter("connect_task_error_deadletterqueue_produce_requests", "Dead letters.", _LABELS, registry=REGISTRY)
 _RETRIES = Counter("connect_task_error_total_retries", "Calls tried again.", _LABELS, registry=REGISTRY)
 _PUT = Histogram("connect_sink_task_put_batch_seconds", "Time of one put.", _LABELS, registry=REGISTRY)
+_LAG = Gauge("connect_sink_record_lag", "Records in Kafka that were not put yet.", _LABELS, registry=REGISTRY)
 _STATE = Gauge("connect_task_status", "1 for the present state.", (*_LABELS, "state"), registry=REGISTRY)
 
 
@@ -34,6 +35,7 @@ class TaskMetrics:
         self.dead_letters = _DEAD.labels(*labels)
         self.retries = _RETRIES.labels(*labels)
         self.put = _PUT.labels(*labels)
+        self.lag = _LAG.labels(*labels)
         self._shown: str | None = None
 
     def state(self, state: str) -> None:

@@ -67,9 +67,12 @@ def kind_of(plugin: type[Connector]) -> Kind:
 
 def aliases(plugin: type[Connector]) -> set[str]:
     """Return the names that a connector class goes by: full path, simple name, name without Source or Sink."""
-    name = plugin.__name__
+    return _aliases(plugin.__module__, plugin.__name__)
+
+
+def _aliases(module: str, name: str) -> set[str]:
     short = name.removesuffix("Connector").removesuffix("Source").removesuffix("Sink")
-    return {f"{plugin.__module__}.{name}", f"{plugin.__module__}:{name}", name, name.removesuffix("Connector"), short}
+    return {f"{module}.{name}", f"{module}:{name}", name, name.removesuffix("Connector"), short}
 
 
 def connector_class(name: str) -> type[Connector]:
@@ -81,16 +84,30 @@ def connector_class(name: str) -> type[Connector]:
     Raises:
         ConfigError: There is none, or more than one.
     """
-    known = connectors()
+    known = _found("connectors")
+    # By the entry points' texts: only the plugin that is meant is imported, which saves memory and time.
+    matching = {
+        point.value: point
+        for point in known.values()
+        if name == point.name or name in _aliases(point.module, point.attr)
+    }
     if name in known:
-        return known[name]
-    matching = {plugin for plugin in known.values() if name in aliases(plugin)}
+        matching = {known[name].value: known[name]}
     if len(matching) > 1:
-        which = ", ".join(sorted(plugin.__name__ for plugin in matching))
+        which = ", ".join(sorted(point.attr for point in matching.values()))
         raise ConfigError(f"Option connector.class: {name} is ambiguous: {which}", key="connector.class")
-    if matching:
-        return matching.pop()
+    for point in matching.values():
+        return _loaded(point)
     return _by_path(name, sorted(known))
+
+
+def _loaded(point: EntryPoint) -> type[Connector]:
+    try:
+        plugin: type[Connector] = _load("connectors", point)
+    except (ImportError, AttributeError, TypeError) as error:
+        message = f"Option connector.class: {point.name} cannot be loaded: {error}"
+        raise ConfigError(message, key="connector.class") from error
+    return plugin
 
 
 def _by_path(name: str, known: list[str]) -> type[Connector]:

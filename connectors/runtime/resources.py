@@ -22,6 +22,8 @@ from connectors.runtime.state import Target, TaskId
 __all__ = ["ConnectorResources"]
 
 _STALLED_S = 30
+# Tells what PUT config did; a client cannot compare, as secrets are masked in what it is shown.
+CHANGE = "X-Connect-Change"
 _SECRET = re.compile(r"^\$\{\w+:[^}]*\}$")
 
 
@@ -42,6 +44,10 @@ class ConnectorResources:
 
     async def health(self, _request: web.Request) -> web.Response:
         """`GET /health`: 503 while starting, 500 when the control loop hangs (KIP-1017)."""
+        if self._herder.lost:
+            servers = self._herder.settings.kafka.bootstrap_servers
+            message = f"No contact with the group at {servers}: the tasks of this worker are stopped"
+            return answer({"status": "unhealthy", "message": message}, 500)
         if not self._herder.ready:
             return answer({"status": "starting", "message": "The worker has not joined its group yet"}, 503)
         if self._herder.seconds_since_round() > _STALLED_S:
@@ -126,10 +132,12 @@ class ConnectorResources:
         old = self._store.config(name)
         props = _unmasked(props, old or {})
         self._check(props)
+        if props == old:
+            return answer(self._info(name), 200, {CHANGE: "unchanged"})
         await self._herder.put_config(name, props)
         if old is None:
-            return answer(self._info(name), 201, _location(request, name))
-        return answer(self._info(name))
+            return answer(self._info(name), 201, _location(request, name) | {CHANGE: "created"})
+        return answer(self._info(name), 200, {CHANGE: "updated"})
 
     async def delete(self, request: web.Request) -> web.Response:
         """`DELETE /connectors/{name}`."""

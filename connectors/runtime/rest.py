@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import orjson
 from aiohttp import web
+from aiokafka.errors import KafkaError
 from mode import Service
 from prometheus_client import generate_latest
 
@@ -24,6 +25,7 @@ __all__ = ["Rest", "application"]
 
 log = logging.getLogger(__name__)
 
+HERDER = web.AppKey("herder", Herder)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -63,6 +65,7 @@ def application(herder: Herder) -> web.Application:
     """Return the routes over a herder."""
     resources = ConnectorResources(herder)
     app = web.Application(middlewares=[_json_errors], client_max_size=8 << 20)
+    app[HERDER] = herder
     one = "/connectors/{name}"
     app.add_routes(
         [
@@ -99,6 +102,9 @@ async def _metrics(_request: web.Request) -> web.Response:
 @web.middleware
 async def _json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give every error Kafka Connect's body, and never a stack trace."""
+    if request.method != "GET" and request.app[HERDER].lost:
+        # Nothing may be written late, after the client was told that it failed.
+        return answer({"error_code": 503, "message": "No contact with Kafka; nothing was changed"}, 503)
     try:
         return await handler(request)
     except RestError as error:
@@ -110,6 +116,9 @@ async def _json_errors(request: web.Request, handler: Handler) -> web.StreamResp
         headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
         body = orjson.dumps({"error_code": error.status, "message": message})
         return web.Response(body=body, status=error.status, content_type="application/json", headers=headers)
+    except KafkaError as error:
+        message = f"Kafka does not answer ({type(error).__name__}); the request may or may not have been carried out"
+        return answer({"error_code": 503, "message": message}, 503)
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
         message = "The worker could not handle the request; its log says why"

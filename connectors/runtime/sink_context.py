@@ -19,7 +19,7 @@ class SinkContext:
         self.errant_record_reporter = letters
         self.commit_requested = False
         self.assigned: set[TopicPartition] = set()
-        self._props = spec.props
+        self._props = spec.plugin_props
         self._lock = threading.Lock()
         self._rewinds: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()

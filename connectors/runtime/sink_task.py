@@ -8,15 +8,16 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import Consumer, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from connectors.api.errors import ConfigError, ConnectError, DataError, FatalError, RetriableError
-from connectors.api.record import SinkRecord, TopicPartition
+from connectors.api.errors import ConfigError, FatalError, RetriableError
+from connectors.api.record import TopicPartition
 from connectors.api.sink import SinkTask
-from connectors.runtime.conversion import Chain, converter
 from connectors.runtime.dead_letters import DeadLetters
+from connectors.runtime.kafka_clients import client_options, overrides
 from connectors.runtime.sink_context import SinkContext
+from connectors.runtime.sink_intake import Batch, Intake
 from connectors.runtime.state import State
 from connectors.runtime.task import Report, TaskRunner, TaskSpec
 
@@ -29,7 +30,7 @@ class SinkTaskRunner(TaskRunner):
     """See `TaskRunner`.
 
     Only offsets that `pre_commit` returned are committed, and never beyond what was put; so whatever the plugin holds
-    when it crashes is read again.
+    when it crashes is read again. Partitions are those of Kafka here; the plugin sees topics without the prefix.
     """
 
     task: SinkTask
@@ -40,178 +41,181 @@ class SinkTaskRunner(TaskRunner):
         self._flush_s = int(spec.props.get("offset.flush.interval.ms", 1000)) / 1000
         self._retry_limit_s = int(spec.props.get("errors.retry.timeout", -1)) / 1000
         self._next_commit = time.monotonic() + self._flush_s
+        self._assigned: set[TopicPartition] = set()
+        # Where each partition's reading began, what was put of it, and what is committed, since it was assigned.
+        self._begun: dict[TopicPartition, int] = {}
         self._put_offsets: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
-        self._assigned: set[TopicPartition] = set()
-        self._letters = DeadLetters(spec.task_id, spec.props, spec.settings, self.metrics)
+        self._batch = Batch()
+        self._backlog: list[Message] = []
+        self._resting = False
+        self._leaving = False
+        self._held_back: set[TopicPartition] = set()
+        self._letters = DeadLetters(spec.task_id, self.task, spec.props, spec.settings, self.metrics)
         self._context = SinkContext(spec, self._letters)
         self._prefix = spec.settings.kafka.prefix
 
     async def open(self) -> None:
         """Start the plugin, then join the group."""
         props = self.spec.props
-        self._key, self._value = converter(props, "key", "string"), converter(props, "value", "canal-json")
-        self._chain = Chain(props)
+        self._intake = Intake(props, self._prefix, self._letters)
         await asyncio.to_thread(self._letters.open)
         self.task.initialize(self._context)
-        await self.retried(lambda: self.call(self.task.start, props))
+        await self.retried(lambda: self.call(self.task.start, self.spec.plugin_props))
         if self.stopping():
             return
         settings = self.spec.settings
-        options = settings.kafka.librdkafka() | _CONSUMER | {"group.id": settings.group(self.spec.task_id.connector)}
-        self._consumer = Consumer(options | _overrides(props))
+        options = (
+            client_options(settings, self.spec.task_id)
+            | _CONSUMER
+            | {"group.id": settings.group(self.spec.task_id.connector)}
+        )
+        self._consumer = Consumer(options | overrides(props, "consumer"))
         self._home = asyncio.get_running_loop()
         callbacks = {"on_assign": self._on_assign, "on_revoke": self._on_revoke, "on_lost": self._on_lost}
         await asyncio.to_thread(self._consumer.subscribe, self._subscription(props), **callbacks)
 
     async def step(self) -> None:
         """Take a batch, put it, commit when it is time."""
-        records = self._converted(await asyncio.to_thread(self._take, 0.5))
-        if records:
-            await self._put(records)
+        messages = await asyncio.to_thread(self._take, 0.5)
+        if messages:
+            self.metrics.read.inc(len(messages))
+            self._batch = self._intake.batch(messages, self._assigned)
+            self._begun = self._batch.firsts | self._begun
+            await self._put()
         self._apply_requests()
         if time.monotonic() >= self._next_commit or self._context.commit_requested:
             await self._commit()
 
     async def idle(self) -> None:
         """While paused: stay in the group."""
-        await asyncio.to_thread(self._consumer.poll, 0.5)
+        await self._poll_paused(0.5)
 
     async def on_pause(self) -> None:
-        """Commit, and fetch nothing."""
+        """Commit what is durable."""
         await self._commit()
-        self._consumer.pause([KafkaPartition(*tp) for tp in self._assigned])
 
     async def on_resume(self) -> None:
         """Fetch again."""
-        self._consumer.resume([KafkaPartition(*tp) for tp in self._assigned])
+        self._consumer.resume([KafkaPartition(*tp) for tp in self._assigned - self._held_back])
 
     async def finish(self) -> None:
         """Commit what is durable."""
         await self._commit()
 
-    async def release(self) -> None:
-        """Leave the group."""
+    async def leave(self) -> None:
+        """Leave the group, which closes the partitions."""
+        self._leaving = True
         if hasattr(self, "_consumer"):
             await asyncio.to_thread(self._consumer.close)
-            self._chain.close()
+
+    async def release(self) -> None:
+        """Close the transforms."""
+        if hasattr(self, "_intake"):
+            self._intake.close()
 
     # --- consume ---
 
     def _take(self, timeout_s: float) -> list[Message]:
+        if self._backlog:
+            backlog, self._backlog = self._backlog, []
+            return backlog
         first = self._consumer.poll(timeout_s)
         if first is None:
             return []
         # What is in the local queue already; waiting for a full batch would delay it.
         return [first, *self._consumer.consume(self.BATCH - 1, 0)]
 
-    def _converted(self, messages: list[Message]) -> list[SinkRecord]:
-        records = []
-        for message in messages:
-            error = message.error()
-            if error is not None:
-                self._on_error(error)
-                continue
-            record = self._convert(message)
-            if record is not None:
-                records.append(record)
-        if messages:
-            self.metrics.read.inc(len(messages))
-        if self._letters.failure is not None:
-            raise self._letters.failure
-        return records
-
-    def _convert(self, message: Message) -> SinkRecord | None:
-        raw_key, raw_value, headers = message.key(), message.value(), message.headers() or []
-        topic = message.topic().removeprefix(self._prefix)
-        _kind, timestamp = message.timestamp()
-        record = SinkRecord(
-            topic, message.partition(), message.offset(), None, None, headers, timestamp, raw_key, raw_value
-        )
-        stage = "KEY_CONVERTER"
-        try:
-            record.key = self._key.to_connect(topic, headers, raw_key)
-            stage = "VALUE_CONVERTER"
-            record.value = self._value.to_connect(topic, headers, raw_value)
-            stage = "TRANSFORMATION"
-            kept = self._chain.apply(record) if self._chain else record
-        except DataError as error:
-            self._letters.handle(record, error, stage)
-            kept = None
-        if kept is None:
-            # Nothing of it goes to the target, so it counts as put.
-            self._put_offsets[TopicPartition(message.topic(), record.partition)] = record.offset + 1
-        return kept
-
-    def _on_error(self, error: KafkaError) -> None:
-        if error.code() in (KafkaError._PARTITION_EOF, KafkaError.UNKNOWN_TOPIC_OR_PART):
-            log.info("%s: %s", self.spec.task_id, error.str())
-        elif error.fatal() or not error.retriable():
-            raise FatalError(f"reading from Kafka failed: {error.str()}")
-        else:
-            log.warning("%s: %s", self.spec.task_id, error.str())
+    async def _poll_paused(self, timeout_s: float) -> None:
+        """Poll without taking records, or Kafka takes the task for dead."""
+        self._consumer.pause([KafkaPartition(*tp) for tp in self._assigned])
+        message = await asyncio.to_thread(self._consumer.poll, timeout_s)
+        if message is not None:
+            # A partition that was assigned just now was not paused: its record must not get lost.
+            self._backlog.append(message)
 
     # --- put ---
 
-    async def _put(self, records: list[SinkRecord]) -> None:
-        begun = time.monotonic()
+    async def _put(self) -> None:
+        begun, done = time.monotonic(), False
 
         async def put() -> None:
-            mine = [record for record in records if self._key_of(record) in self._assigned]
+            nonlocal done
             try:
-                await self.call(self.task.put, mine)
+                await self.call(self.task.put, list(self._batch.records))
             except RetriableError as error:
                 if 0 <= self._retry_limit_s < time.monotonic() - begun:
                     message = f"put failed for {self._retry_limit_s:.0f} s (errors.retry.timeout): {error}"
                     raise FatalError(message) from error
                 raise
+            done = True
 
-        self._resting = False
-        await self.retried(put, self._rest)
-        if self.stopping() and self._resting:
-            return
-        if self._resting:
-            await self.on_resume()
-            self.report(State.RUNNING)
-        self.metrics.put.observe(time.monotonic() - begun)
-        self.metrics.sent.inc(len(records))
-        for record in records:
-            tp = self._key_of(record)
-            if tp in self._assigned:
-                self._put_offsets[tp] = record.offset + 1
+        if self._batch.records:
+            await self.retried(put, self._rest)
+            if self._resting and not self.stopping():
+                await self.on_resume()
+                self.report(State.RUNNING)
+            self._resting = False
+            if not done:  # to stop: nobody has these records, so they do not count as put
+                return
+            self.metrics.put.observe(time.monotonic() - begun)
+            self.metrics.sent.inc(len(self._batch.records))
+        self._put_offsets |= self._batch.ends
+        self._batch = Batch()
         if self._letters.failure is not None:
             await asyncio.to_thread(self._letters.settle)
 
-    _resting = False
-
     async def _rest(self, seconds: float) -> None:
-        """Wait before the same batch is put again; poll meanwhile, or Kafka takes the task for dead."""
+        """Wait before the same batch is put again."""
         self._resting = True
         until = time.monotonic() + max(seconds, self._context.take_timeout_s())
         while not self.stopping() and (left := until - time.monotonic()) > 0:
-            self._consumer.pause([KafkaPartition(*tp) for tp in self._assigned])
-            await asyncio.to_thread(self._consumer.poll, min(left, 0.5))
-
-    def _key_of(self, record: SinkRecord) -> TopicPartition:
-        return TopicPartition(self._prefix + record.topic, record.partition)
+            await self._poll_paused(min(left, 0.5))
 
     def _apply_requests(self) -> None:
-        for tp, offset in self._context.take_rewinds().items():
-            full = TopicPartition(self._prefix + tp.topic, tp.partition)
-            self._put_offsets.pop(full, None)
-            self._consumer.seek(KafkaPartition(full.topic, full.partition, offset))
+        rewinds = {
+            TopicPartition(self._prefix + tp.topic, tp.partition): n for tp, n in self._context.take_rewinds().items()
+        }
+        self._seek({tp: offset for tp, offset in rewinds.items() if tp in self._assigned})
         paused, resumed = self._context.take_pauses()
-        if paused:
-            self._consumer.pause([KafkaPartition(self._prefix + tp.topic, tp.partition) for tp in paused])
-        if resumed:
-            self._consumer.resume([KafkaPartition(self._prefix + tp.topic, tp.partition) for tp in resumed])
+        for tp in paused | resumed:
+            full = TopicPartition(self._prefix + tp.topic, tp.partition)
+            if tp in paused:
+                self._held_back.add(full)
+                self._consumer.pause([KafkaPartition(*full)])
+            else:
+                self._held_back.discard(full)
+                self._consumer.resume([KafkaPartition(*full)])
+
+    def _seek(self, offsets: Mapping[TopicPartition, int]) -> None:
+        self._forget(offsets)
+        for tp, offset in offsets.items():
+            self._begun[tp] = offset
+            self._committed.pop(tp, None)
+            self._consumer.seek(KafkaPartition(*tp, offset))
+
+    def _forget(self, partitions: Collection[TopicPartition]) -> None:
+        """Drop what was read of partitions that were taken away or are read again."""
+        self._batch.forget(partitions, self._prefix)
+        self._backlog = [each for each in self._backlog if (each.topic(), each.partition()) not in partitions]
+        for tp in partitions:
+            self._put_offsets.pop(tp, None)
 
     # --- commit ---
 
     async def _commit(self) -> None:
         self._next_commit = time.monotonic() + self._flush_s
         self._context.commit_requested = False
-        await self._commit_of({tp for tp in self._put_offsets if tp in self._assigned})
+        self._measure_lag()
+        try:
+            await self._commit_of(self._assigned)
+        except RetriableError as error:
+            # Whether the plugin still holds what it could not store is not known: read it again, which is safe.
+            log.warning("%s: not durable, reading again: %s", self.spec.task_id, error)
+            self._seek({tp: self._committed.get(tp, self._begun[tp]) for tp in self._put_offsets})
+            await self._rest(1.0)
+            await self.on_resume()
+            self._resting = False
 
     async def _commit_of(self, partitions: Collection[TopicPartition]) -> None:
         """Ask the plugin what is durable, wait for dead letters, commit."""
@@ -222,7 +226,7 @@ class SinkTaskRunner(TaskRunner):
         safe = await self._pre_commit(due)
         await asyncio.to_thread(self._letters.settle)
         offsets = [KafkaPartition(*tp, offset) for tp, offset in safe.items() if offset != self._committed.get(tp)]
-        if not offsets:
+        if not offsets or self.abandoned:
             return
         try:
             await asyncio.to_thread(self._consumer.commit, offsets=offsets, asynchronous=False)
@@ -234,16 +238,20 @@ class SinkTaskRunner(TaskRunner):
 
     async def _pre_commit(self, due: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         plain = {TopicPartition(tp.topic.removeprefix(self._prefix), tp.partition): n for tp, n in due.items()}
-        try:
-            answer: Mapping[TopicPartition, int] = await self.call(self.task.pre_commit, plain)
-        except RetriableError as error:
-            log.warning("%s: not durable yet: %s", self.spec.task_id, error)
-            return {}
+        answer: Mapping[TopicPartition, int] | None = await self.call(self.task.pre_commit, plain)
         safe = {TopicPartition(self._prefix + tp.topic, tp.partition): n for tp, n in (answer or {}).items()}
         for tp, offset in safe.items():
             if offset > due.get(tp, -1):
-                log.warning("%s: pre_commit answered %d for %s, which was not put; left out", self.task, offset, tp)
+                log.warning("%s: pre_commit answered %d for %s, not put", self.spec.task_id, offset, tp)
         return {tp: offset for tp, offset in safe.items() if offset <= due.get(tp, -1)}
+
+    def _measure_lag(self) -> None:
+        lag = 0
+        for tp in self._assigned:
+            _low, high = self._consumer.get_watermark_offsets(KafkaPartition(*tp), cached=True) or (-1, -1)
+            if high >= 0 and tp in self._put_offsets:
+                lag += max(0, high - self._put_offsets[tp])
+        self.metrics.lag.set(lag)
 
     # --- rebalance: called by librdkafka inside poll, in the consuming thread ---
 
@@ -262,21 +270,29 @@ class SinkTaskRunner(TaskRunner):
 
     async def _opened(self, partitions: set[TopicPartition]) -> None:
         self._assigned |= partitions
-        for tp in partitions:
-            self._put_offsets.pop(tp, None)
-            self._committed.pop(tp, None)
         await self._tell(self.task.open, partitions)
 
     async def _closed(self, partitions: set[TopicPartition], *, commit: bool) -> None:
-        if commit and not self._resting:
-            try:
+        try:
+            # While a put is being retried the plugin is in the middle of something.
+            if commit and not self._resting:
                 await self._commit_of(partitions)
-            except ConnectError as error:
-                log.warning("%s: nothing committed while partitions leave: %s", self.spec.task_id, error)
+        except Exception as error:  # the partitions go all the same
+            log.warning("%s: nothing committed while partitions leave: %s", self.spec.task_id, error)
         self._assigned -= partitions
+        self._held_back -= partitions
+        # Their next owner, which may be this task, reads them from what is committed.
+        self._forget(partitions)
         for tp in partitions:
-            self._put_offsets.pop(tp, None)
-        await self._tell(self.task.close, partitions)
+            self._begun.pop(tp, None)
+            self._committed.pop(tp, None)
+        try:
+            await self._tell(self.task.close, partitions)
+        except Exception as error:
+            if not self._leaving:
+                raise
+            # The group must be left, or nobody else gets the partitions.
+            log.warning("%s: close() failed: %s", self.spec.task_id, error)
 
     async def _tell(self, method: Any, partitions: set[TopicPartition]) -> None:
         plain = {TopicPartition(tp.topic.removeprefix(self._prefix), tp.partition) for tp in partitions}
@@ -308,8 +324,3 @@ _CONSUMER: dict[str, Any] = {
     "fetch.wait.max.ms": 100,
     "fetch.error.backoff.ms": 100,
 }
-
-
-def _overrides(props: Mapping[str, str]) -> dict[str, str]:
-    prefix = "consumer.override."
-    return {name.removeprefix(prefix): value for name, value in props.items() if name.startswith(prefix)}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -16,39 +18,17 @@ from connectors.api.errors import ConnectError, DataError, FatalError
 from connectors.api.record import RecordMetadata, SourceRecord
 from connectors.api.source import SourceTask
 from connectors.runtime.conversion import Chain, converter
+from connectors.runtime.kafka_clients import client_options, overrides
+from connectors.runtime.source_context import SourceContext, StoredOffsets
 from connectors.runtime.task import Report, TaskRunner, TaskSpec
 
-__all__ = ["SourceTaskRunner", "StoredOffsets"]
+__all__ = ["SourceTaskRunner"]
 
 log = logging.getLogger(__name__)
 
-Pairs = list[tuple[dict[str, Any], dict[str, Any]]]
 
-
-class StoredOffsets:
-    """The offsets that the cluster's memory held when the task started."""
-
-    def __init__(self, pairs: Pairs) -> None:
-        self._pairs = pairs
-
-    def offset(self, partition: Any) -> dict[str, Any] | None:
-        """Return the stored offset of a source partition, or None."""
-        wanted = dict(partition)
-        return next((dict(offset) for known, offset in self._pairs if known == wanted), None)
-
-    def offsets(self) -> Pairs:
-        """Return all pairs."""
-        return list(self._pairs)
-
-
-class _Context:
-    def __init__(self, spec: TaskSpec, stored: StoredOffsets) -> None:
-        self.connector = spec.task_id.connector
-        self.offset_storage_reader = stored
-        self._props = spec.props
-
-    def configs(self) -> dict[str, str]:
-        return dict(self._props)
+class _StoppingError(Exception):
+    """The task was asked to stop while it waited for room in the producer's queue."""
 
 
 class _Sent:
@@ -83,7 +63,7 @@ class SourceTaskRunner(TaskRunner):
     def __init__(self, spec: TaskSpec, report: Report, stored: StoredOffsets) -> None:
         super().__init__(spec, report)
         self.failure: ConnectError | None = None
-        self.acked: list[tuple[SourceRecord, RecordMetadata]] = []
+        self.acked: list[tuple[SourceRecord, RecordMetadata | None]] = []
         self.wants_records = type(self.task).commit_record is not SourceTask.commit_record
         self._stored = stored
         self._inflight: deque[_Sent] = deque()
@@ -98,12 +78,12 @@ class SourceTaskRunner(TaskRunner):
         props = self.spec.props
         self._key, self._value = converter(props, "key", "string"), converter(props, "value", "canal-json")
         self._chain = Chain(props)
-        connection = self.spec.settings.kafka.librdkafka()
+        connection = client_options(self.spec.settings, self.spec.task_id)
         self._admin = AdminClient(connection)
-        self._producer = Producer(connection | _PRODUCER | _overrides(props))
+        self._producer = Producer(connection | _PRODUCER | overrides(props, "producer"))
         self._prefix = self.spec.settings.kafka.prefix
-        self.task.initialize(_Context(self.spec, self._stored))
-        await self.retried(lambda: self.call(self.task.start, props))
+        self.task.initialize(SourceContext(self.spec, self._stored))
+        await self.retried(lambda: self.call(self.task.start, self.spec.plugin_props))
 
     async def step(self) -> None:
         """Poll once, produce what came, store offsets when it is time."""
@@ -123,8 +103,7 @@ class SourceTaskRunner(TaskRunner):
 
     async def finish(self) -> None:
         """Wait for the last acknowledgements and store their offsets."""
-        deadline = time.monotonic() + 4
-        while self._inflight and time.monotonic() < deadline:
+        while self._inflight and time.monotonic() < self._stop_by - 1:
             await asyncio.to_thread(self._producer.poll, 0.1)
             await self._settle()
         await self._store_offsets()
@@ -139,45 +118,67 @@ class SourceTaskRunner(TaskRunner):
     async def _poll(self) -> list[SourceRecord] | None:
         polling = asyncio.ensure_future(self.retried(lambda: self.call(self.task.poll)))
         # Acknowledgements are taken while the plugin waits for its source.
-        while True:
-            done, _ = await asyncio.wait([polling], timeout=0.05)
-            if done:
-                return polling.result()  # type: ignore[no-any-return]
+        while not (await asyncio.wait([polling], timeout=0.05))[0]:
             self._producer.poll(0)
             if self._inflight and time.monotonic() >= self._next_flush:
                 await self._settle()
                 await self._store_offsets()
+        records: list[SourceRecord] | None = polling.result()
+        # At the end nothing new is sent: it would only delay the stop, and the next start polls it again.
+        return None if self.stopping() else records
 
     async def _send(self, records: list[SourceRecord]) -> None:
-        await self._create_topics({record.topic for record in records})
-        for number, record in enumerate(records):
-            self._produce(record)
-            if number % 500 == 499:
-                self._producer.poll(0)
-                if self.failure is not None:
-                    raise self.failure
+        changed = [self._transformed(record) if record.topic else None for record in records]
+        await self._create_topics({record.topic for record in changed if record is not None})
+        try:
+            for number, (record, new) in enumerate(zip(records, changed, strict=True)):
+                self._produce(record, new)
+                if number % 500 == 499:
+                    self._producer.poll(0)
+                    if self.failure is not None:
+                        raise self.failure
+        except _StoppingError:
+            log.info("%s: stops before all of a batch is sent; the next start polls the rest again", self.spec.task_id)
         self._producer.poll(0)
 
-    def _produce(self, record: SourceRecord) -> None:
+    def _transformed(self, record: SourceRecord) -> SourceRecord | None:
+        if not self._chain:
+            return record
+        try:
+            return self._chain.apply(record)
+        except Exception as error:
+            self._refuse(record, error)
+            return None
+
+    def _produce(self, record: SourceRecord, changed: SourceRecord | None) -> None:
         sent = _Sent(self, record)
         self._inflight.append(sent)
-        changed = self._chain.apply(record) if self._chain else record
         if changed is None:
-            sent.done = True
+            self._leave_out(sent)
             return
         try:
             key = changed.key
             if key is not None and not isinstance(key, bytes):
                 key = self._key.from_connect(changed.topic, changed.headers, key)
             value = self._value.from_connect(changed.topic, changed.headers, changed.value)
-        except DataError as error:
-            self.metrics.errors.inc()
-            if not self._tolerant:
-                raise DataError(f"topic {changed.topic}, source offset {record.source_offset}: {error}") from error
-            log.warning("%s: left out a record of topic %s: %s", self.spec.task_id, changed.topic, error)
-            sent.done = True
+        except Exception as error:
+            self._refuse(record, error)
+            self._leave_out(sent)
             return
         self._hand_over(sent, changed, key, value)
+
+    def _refuse(self, record: SourceRecord, error: Exception) -> None:
+        """Go on without a record that cannot be transformed or converted, where `errors.tolerance` lets it."""
+        self.metrics.errors.inc()
+        if not self._tolerant:
+            where = f"topic {record.topic}, source offset {record.source_offset}"
+            raise DataError(f"{where}: {type(error).__name__}: {error}") from error
+        log.warning("%s: left out a record of topic %s: %s", self.spec.task_id, record.topic, error)
+
+    def _leave_out(self, sent: _Sent) -> None:
+        sent.done = True
+        if self.wants_records:
+            self.acked.append((sent.record, None))
 
     def _hand_over(self, sent: _Sent, record: SourceRecord, key: Any, value: bytes | None) -> None:
         options: dict[str, Any] = {"headers": record.headers} if record.headers else {}
@@ -185,13 +186,23 @@ class SourceTaskRunner(TaskRunner):
             options["partition"] = record.partition
         if record.timestamp_ms is not None:
             options["timestamp"] = record.timestamp_ms
+        try:
+            self._enqueue(self.stopping, self._prefix + record.topic, value, key, on_delivery=sent, **options)
+        except _StoppingError:
+            self._inflight.pop()
+            raise
+
+    def _enqueue(self, give_up: Callable[[], bool], topic: str, *arguments: Any, **options: Any) -> None:
+        """Hand a record to the producer; where its queue is full, wait for acknowledgements: that is back-pressure."""
         while True:
             try:
-                self._producer.produce(self._prefix + record.topic, value, key, on_delivery=sent, **options)
-            except BufferError:  # back-pressure: wait for acknowledgements
+                self._producer.produce(topic, *arguments, **options)
+            except BufferError:
+                if give_up():
+                    raise _StoppingError from None
                 self._producer.poll(0.1)
             except KafkaException as error:
-                raise FatalError(f"topic {record.topic}: Kafka refused a record: {error.args[0].str()}") from error
+                raise FatalError(f"topic {topic}: Kafka refused a record: {error.args[0].str()}") from error
             else:
                 return
 
@@ -208,14 +219,22 @@ class SourceTaskRunner(TaskRunner):
                 self._offsets[json.dumps(record.source_partition or {}, sort_keys=True)] = record.source_offset
         if count:
             self.metrics.written.inc(count)
-        acked, self.acked = self.acked, []
-        for record, place in acked:
-            await self.call(self.task.commit_record, record, place)
+        if self.acked:
+            acked, self.acked = self.acked, []
+            await self._tell_acked(acked)
+
+    async def _tell_acked(self, acked: list[tuple[SourceRecord, RecordMetadata | None]]) -> None:
+        method = self.task.commit_record
+        if inspect.iscoroutinefunction(method):
+            for record, place in acked:
+                await method(record, place)
+        else:  # all at once, as each change of thread costs more than the call
+            await self.call(lambda: [method(*each) for each in acked])
 
     async def _store_offsets(self) -> None:
         """Write the offsets to their topic and wait until all in-sync replicas have them."""
         self._next_flush = time.monotonic() + self._flush_s
-        if not self._offsets:
+        if not self._offsets or self.abandoned:
             return
         offsets, self._offsets = self._offsets, {}
         missing = len(offsets)
@@ -226,15 +245,24 @@ class SourceTaskRunner(TaskRunner):
             if error is not None:
                 self.failure = FatalError(f"source offsets could not be stored: {error.str()}")
 
-        topic = self.spec.settings.internal("offsets")
-        for partition, offset in offsets.items():
-            key = f'["{self.spec.task_id.connector}", {partition}]'
-            self._producer.produce(topic, json.dumps(dict(offset)), key, partition=0, on_delivery=stored)
-        while missing and self.failure is None:
-            await asyncio.to_thread(self._producer.poll, 0.05)
+        def late() -> bool:
+            return time.monotonic() > self._stop_by
+
+        topic, name = self.spec.settings.internal("offsets"), json.dumps(self.spec.task_id.connector)
+        try:
+            for partition, offset in offsets.items():
+                key, value = f"[{name}, {partition}]", json.dumps(dict(offset))
+                self._enqueue(late, topic, value, key, partition=0, on_delivery=stored)
+            while missing and self.failure is None and not late():
+                await asyncio.to_thread(self._producer.poll, 0.05)
+        except _StoppingError:
+            log.info("%s: no room for its offsets", self.spec.task_id)
         if self.failure is not None:
             raise self.failure
-        await self.call(self.task.commit)
+        if missing:
+            log.warning("%s: stops before its offsets are stored; what they cover is sent again", self.spec.task_id)
+        else:
+            await self.call(self.task.commit)
 
     async def _create_topics(self, topics: set[str]) -> None:
         new = topics - self._known_topics
@@ -271,8 +299,3 @@ _PRODUCER: dict[str, Any] = {
     # A broker that is away is waited for: giving up would drop the record.
     "message.timeout.ms": 0,
 }
-
-
-def _overrides(props: dict[str, str]) -> dict[str, str]:
-    prefix = "producer.override."
-    return {name.removeprefix(prefix): value for name, value in props.items() if name.startswith(prefix)}

@@ -49,18 +49,30 @@ class Status:
         state: The state.
         worker_id: Who reported it.
         trace: Why it failed, or what it waits for.
+        version: Which configuration and restart the report is about, see `Store.version`; not shown to users.
     """
 
     state: State
     worker_id: str
     trace: str = ""
+    version: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return Kafka Connect's JSON of it; `trace` only where there is one."""
         shown: dict[str, Any] = {"state": self.state.value, "worker_id": self.worker_id}
         return shown | {"trace": self.trace} if self.trace else shown
 
+    def stored(self) -> dict[str, Any]:
+        """Return what the status topic holds of it."""
+        return self.to_json() | {"version": self.version}
+
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Status:
-        """Read what `to_json` wrote."""
-        return cls(State(value["state"]), value["worker_id"], value.get("trace", ""))
+    def from_stored(cls, value: dict[str, Any]) -> Status:
+        """Read what `stored` wrote."""
+        return cls(State(value["state"]), value["worker_id"], value.get("trace", ""), value.get("version", ""))
+
+    def seen_from(self, version: str) -> Status:
+        """Return the state to show where `version` is wanted: a report about an older one is no longer true."""
+        if self.version == version or self.state is State.UNASSIGNED:
+            return self
+        return Status(State.RESTARTING, self.worker_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,15 +81,25 @@ class Store:
         entry = self.configs.data.get("placement")
         return Placement() if entry is None else Placement(entry["epoch"], entry["connectors"], entry["tasks"])
 
+    def version(self, connector: str, task: int | None = None) -> str:
+        """Return a word for the configuration and the number of restarts of a connector or of one of its tasks.
+
+        A report carries the word of what it is about, so that an old state is not taken for the new one's.
+        """
+        configs = [self.config(connector)] if task is None else self.task_configs(connector)[task : task + 1]
+        restarts = self.restarts(connector).get("connector" if task is None else str(task), 0)
+        text = orjson.dumps([configs, restarts], option=orjson.OPT_SORT_KEYS)
+        return hashlib.blake2b(text, digest_size=6).hexdigest()
+
     def connector_status(self, connector: str) -> Status | None:
         """Return the state of a connector, or None before the first report."""
         entry = self.statuses.data.get(f"status-connector-{connector}")
-        return None if entry is None else Status.from_json(entry)
+        return None if entry is None else Status.from_stored(entry)
 
     def task_status(self, task: TaskId) -> Status | None:
         """Return the state of a task, or None before the first report."""
         entry = self.statuses.data.get(f"status-task-{task}")
-        return None if entry is None else Status.from_json(entry)
+        return None if entry is None else Status.from_stored(entry)
 
     async def put_config(self, connector: str, config: dict[str, str]) -> None:
         """Store a configuration."""
@@ -120,11 +131,11 @@ class Store:
 
     async def put_connector_status(self, connector: str, status: Status | None) -> None:
         """Report the state of a connector; None forgets it."""
-        await self.statuses.write(f"status-connector-{connector}", status and status.to_json())
+        await self.statuses.write(f"status-connector-{connector}", status and status.stored())
 
     async def put_task_status(self, task: TaskId, status: Status | None) -> None:
         """Report the state of a task; None forgets it."""
-        await self.statuses.write(f"status-task-{task}", status and status.to_json())
+        await self.statuses.write(f"status-task-{task}", status and status.stored())
 
     def source_offsets(self, connector: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """Return the stored offsets of a source connector as (partition, offset)."""

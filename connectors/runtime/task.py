@@ -10,10 +10,10 @@ import inspect
 import logging
 import random
 import threading
+import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from connectors.api.errors import ConfigError, ConnectError, RetriableError
 from connectors.runtime.metrics import TaskMetrics
 from connectors.runtime.settings import WorkerSettings
 from connectors.runtime.state import State, TaskId
+from connectors.runtime.threads import DaemonThread
 
 __all__ = ["Report", "TaskRunner", "TaskSpec"]
 
@@ -39,13 +40,19 @@ class TaskSpec:
         task_id: Which task.
         task_class: Its class.
         props: Its configuration, references resolved.
+        plugin_props: The part of it that is the plugin's own; what `start` gets.
         settings: The worker's settings.
     """
 
     task_id: TaskId
     task_class: type[Task]
     props: dict[str, str]
+    plugin_props: dict[str, str]
     settings: WorkerSettings
+
+
+class _HungError(Exception):
+    """A call of the plugin goes on though the task is to stop."""
 
 
 class TaskRunner(ABC):
@@ -56,16 +63,23 @@ class TaskRunner(ABC):
         report: Called from the task's thread at each change of state.
     """
 
+    # Within this time a task ends by itself; a call of the plugin that lasts longer than half of it is left behind.
+    STOP_LIMIT_S = 4.0
+
     def __init__(self, spec: TaskSpec, report: Report) -> None:
         self.spec = spec
+        self.abandoned = False
         self.metrics = TaskMetrics(spec.task_id.connector, spec.task_id.number)
         self.task: Task = spec.task_class()
         self._report = report
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.Event | None = None
+        self._hung: asyncio.Future[None] | None = None
         self._stop_asked = threading.Event()
+        self._stop_by = float("inf")
         self._paused = False
-        self._plain = ThreadPoolExecutor(1, thread_name_prefix=f"{spec.task_id}-plugin")
+        self._running = False
+        self._plain = DaemonThread(f"{spec.task_id}-plugin")
         self._thread = threading.Thread(target=self._main, name=str(spec.task_id), daemon=True)
 
     def stopping(self) -> bool:
@@ -89,13 +103,15 @@ class TaskRunner(ABC):
 
     def stop(self) -> None:
         """Ask the task to stop; returns at once."""
+        self._stop_by = time.monotonic() + self.STOP_LIMIT_S
         self._stop_asked.set()
         self._poke()
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the end; False means that it hangs and was left behind."""
+        """Wait for the end; False means that it hangs and is left behind, and stores nothing any more."""
         self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        self.abandoned = self._thread.is_alive()
+        return not self.abandoned
 
     # --- in the task's thread ---
 
@@ -110,6 +126,10 @@ class TaskRunner(ABC):
     @abstractmethod
     async def finish(self) -> None:
         """Store what is done, after the last step."""
+
+    async def leave(self) -> None:
+        """Give back what the plugin must be told of before its `stop`; called always."""
+        return
 
     @abstractmethod
     async def release(self) -> None:
@@ -128,9 +148,27 @@ class TaskRunner(ABC):
         await self.wait(0.5)
 
     async def call(self, method: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a method of the plugin, coroutine or plain."""
+        """Call a method of the plugin, coroutine or plain.
+
+        Raises:
+            _HungError: The task is to stop, and the call goes on and on.
+        """
+        assert self._hung is not None
         if inspect.iscoroutinefunction(method):
-            return await method(*arguments)
+            calling = asyncio.ensure_future(method(*arguments))
+        else:
+            calling = asyncio.ensure_future(self._in_thread(method, *arguments))
+        if self._hung.done():
+            await asyncio.wait([calling], timeout=1.0)
+        else:
+            await asyncio.wait([calling, self._hung], return_when=asyncio.FIRST_COMPLETED)
+        if not calling.done():
+            calling.cancel()
+            name = getattr(method, "__name__", "a call")
+            raise _HungError(f"{name}() goes on though the task is to stop; it is left behind")
+        return calling.result()
+
+    async def _in_thread(self, method: Callable[..., Any], *arguments: Any) -> Any:
         result = await asyncio.get_running_loop().run_in_executor(self._plain, method, *arguments)
         return await result if inspect.isawaitable(result) else result
 
@@ -169,14 +207,22 @@ class TaskRunner(ABC):
         self.metrics.state(state.value)
         self._report(self.spec.task_id, state, trace)
 
-    _running = False
-
     def _poke(self) -> None:
         if self._loop is not None and self._wake is not None and not self._loop.is_closed():
             try:
-                self._loop.call_soon_threadsafe(self._wake.set)
+                self._loop.call_soon_threadsafe(self._poked)
             except RuntimeError:  # the loop closed meanwhile: nothing waits any more
                 log.debug("%s had ended already", self.spec.task_id)
+
+    def _poked(self) -> None:
+        assert self._wake is not None
+        self._wake.set()
+        if self.stopping():
+            asyncio.get_running_loop().call_later(self.STOP_LIMIT_S / 2, self._give_up)
+
+    def _give_up(self) -> None:
+        if self._hung is not None and not self._hung.done():
+            self._hung.set_result(None)
 
     def _main(self) -> None:
         try:
@@ -190,9 +236,14 @@ class TaskRunner(ABC):
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
+        self._hung = self._loop.create_future()
+        if self.stopping():  # before there was a loop to tell it
+            self._poked()
         failure = ""
         try:
             await self._work()
+        except _HungError as error:
+            log.warning("%s: %s", self.spec.task_id, error)
         except ConnectError as error:
             failure = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
             log.error("%s: %s", self.spec.task_id, failure)  # noqa: TRY400 - a sentence for the user
@@ -200,12 +251,17 @@ class TaskRunner(ABC):
             failure = traceback.format_exc()
             log.exception("%s failed", self.spec.task_id)
         finally:
-            try:
-                await self.call(self.task.stop)
-            except Exception:
-                log.exception("%s: stop() failed", self.spec.task_id)
-            await self.release()
+            await self._end()
         self.report(State.FAILED if failure else State.UNASSIGNED, failure)
+
+    async def _end(self) -> None:
+        for part in (self.leave, lambda: self.call(self.task.stop), self.release):
+            try:
+                await part()
+            except _HungError as error:
+                log.warning("%s: %s", self.spec.task_id, error)
+            except Exception:
+                log.exception("%s did not end cleanly", self.spec.task_id)
 
     async def _work(self) -> None:
         await self.open()
@@ -220,5 +276,8 @@ class TaskRunner(ABC):
                     await (self.on_pause() if paused else self.on_resume())
                 self.report(State.PAUSED if paused else State.RUNNING)
                 shown = paused
-            await (self.idle() if paused else self.step())
+            try:
+                await (self.idle() if paused else self.step())
+            except _HungError as error:
+                log.warning("%s: %s", self.spec.task_id, error)
         await self.finish()

@@ -118,3 +118,37 @@ class FileTask(SinkTask):
 
     def stop(self) -> None:
         return
+
+
+class HangingSource(SourceConnector):
+    """Never comes back from the method that `hang` names."""
+
+    @classmethod
+    def task_class(cls) -> type[SourceTask]:
+        return HangingTask
+
+    @classmethod
+    def config(cls) -> ConfigDef:
+        return ConfigDef().define("hang", Type.STRING, doc="plan, start, poll or stop.")
+
+    def task_configs(self, max_tasks: int) -> list[dict[str, str]]:
+        if self.props["hang"] == "plan":
+            time.sleep(3600)
+        return super().task_configs(max_tasks)
+
+
+class HangingTask(SourceTask):
+    def start(self, props: Mapping[str, str]) -> None:
+        self.where = props["hang"]
+        self._pass("start")
+
+    def poll(self) -> None:
+        self._pass("poll")
+        time.sleep(0.1)
+
+    def stop(self) -> None:
+        self._pass("stop")
+
+    def _pass(self, method: str) -> None:
+        if method == self.where:
+            time.sleep(3600)

@@ -1,0 +1,169 @@
+"""Several workers, plugins that hang, and the command line against real workers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MakeWorker = Callable[..., Any]
+COUNTING = {"connector.class": "toys.CountingSource", "limit": "1000000", "batch": "1", "pause.ms": "20"}
+
+
+def command(worker: Any, *arguments: object) -> subprocess.CompletedProcess[str]:
+    env = worker.env | {"CONNECTORS_URL": f"http://127.0.0.1:{worker.port}"}
+    line = [str(Path(sys.executable).with_name("connectors")), *map(str, arguments)]
+    return subprocess.run(line, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def homes(worker: Any, names: list[str]) -> list[str]:
+    """Return where the first task of each connector runs; nothing of one that does not run."""
+    states = [worker.get(f"/connectors/{name}/tasks/0/status")[1] for name in names]
+    return [state["worker_id"] for state in states if state["state"] == "RUNNING"]
+
+
+def start_many(worker: Any, unique: str, count: int) -> list[str]:
+    names = [f"{unique}-{number}" for number in range(count)]
+    for name in names:
+        assert worker.request("PUT", f"/connectors/{name}/config", COUNTING | {"topic": unique})[0] == 201
+    worker.until(lambda: all(worker.states(name) == ["RUNNING", "RUNNING"] for name in names))
+    return names
+
+
+def test_tasks_spread_move_when_a_worker_leaves_and_come_back_when_it_returns(workers: MakeWorker, unique: str) -> None:
+    first = workers("a")
+    names = start_many(first, unique, 4)
+    assert homes(first, names) == ["a"] * 4
+    second = workers("b")
+    second.until(lambda: sorted(homes(second, names)) == ["a", "a", "b", "b"])
+    second.process.terminate()
+    begun = time.monotonic()
+    first.until(lambda: homes(first, names) == ["a"] * 4)
+    assert time.monotonic() - begun < 6
+    second.process.wait(10)
+    second.start()
+    second.until(lambda: sorted(homes(second, names)) == ["a", "a", "b", "b"])
+
+
+def test_a_quickly_restarted_worker_gets_its_own_tasks_back(workers: MakeWorker, unique: str) -> None:
+    first, second = workers("a"), workers("b")
+    names = start_many(first, unique, 2)
+    before = homes(first, names)
+    assert sorted(before) == ["a", "b"]
+    placements = first.log.read_text().count("Placement ") + second.log.read_text().count("Placement ")
+    second.kill()
+    second.start()
+    second.until(lambda: homes(second, names) == before)
+    after = first.log.read_text().count("Placement ") + second.log.read_text().count("Placement ")
+    assert after == placements
+
+
+def test_roles_are_kept(workers: MakeWorker, unique: str, tmp_path: Path) -> None:
+    workers("a", role="source")
+    worker = workers("b", role="sink")
+    start_many(worker, unique, 2)
+    sink = {"connector.class": "toys.FileSink", "topics": unique, "file": str(tmp_path / "out"), "tasks.max": "2"}
+    assert worker.request("PUT", f"/connectors/{unique}-out/config", sink)[0] == 201
+    worker.until(lambda: worker.states(f"{unique}-out") == ["RUNNING", "RUNNING"])
+    assert homes(worker, [f"{unique}-0", f"{unique}-1", f"{unique}-out"]) == ["a", "a", "b"]
+
+
+def test_a_change_to_one_connector_restarts_no_other(workers: MakeWorker, unique: str) -> None:
+    worker = workers()
+    names = start_many(worker, unique, 2)
+    starts = worker.log.read_text().count("Starting ")
+    changed = COUNTING | {"topic": unique, "pause.ms": "21"}
+    assert worker.request("PUT", f"/connectors/{names[0]}/config", changed)[0] == 200
+    worker.until(lambda: worker.states(names[0]) == ["RUNNING", "RUNNING"])
+    assert worker.request("PUT", f"/connectors/{names[0]}/config", changed)[0] == 200
+    time.sleep(1)
+    assert worker.states(names[0]) == ["RUNNING", "RUNNING"]
+    assert worker.log.read_text().count("Starting ") == starts + 1
+
+
+@pytest.mark.parametrize("where", ["plan", "start", "poll", "stop"])
+def test_a_plugin_that_hangs_blocks_nobody(workers: MakeWorker, unique: str, where: str) -> None:
+    worker = workers()
+    hanging = {"connector.class": "toys.HangingSource", "hang": where}
+    assert worker.request("PUT", f"/connectors/{unique}-hang/config", hanging)[0] == 201
+    (name,) = start_many(worker, unique, 1)
+    expected = {"plan": ["FAILED"], "start": ["RUNNING", "UNASSIGNED"]}.get(where, ["RUNNING", "RUNNING"])
+    worker.until(lambda: worker.states(f"{unique}-hang") == expected)
+    assert worker.request("DELETE", f"/connectors/{unique}-hang")[0] == 204
+    assert worker.request("PUT", f"/connectors/{name}/pause")[0] == 202
+    worker.until(lambda: worker.states(name) == ["PAUSED", "PAUSED"])
+    worker.process.terminate()
+    assert worker.process.wait(20) == 0
+
+
+def test_the_commands_deploy_show_and_delete(workers: MakeWorker, unique: str, tmp_path: Path) -> None:
+    worker, file = workers(SECRET="hush"), tmp_path / "in.yaml"
+    text = f"name: {unique}\nconfig:\n  connector.class: toys.CountingSource\n  topic: {unique}\n"
+    text += "  secret: ${env:SECRET}\n"
+    file.write_text(text)
+    done = command(worker, "deploy", file, "--wait")
+    assert (done.returncode, done.stdout) == (0, f"{unique}: created\n{unique}: running\n"), done.stderr
+    assert command(worker, "deploy", file, "--wait").stdout == f"{unique}: unchanged\n{unique}: running\n"
+    file.write_text(text.replace("${env:SECRET}", "literal"))
+    assert command(worker, "deploy", file).stdout == f"{unique}: updated\n"
+    assert command(worker, "deploy", file).stdout == f"{unique}: unchanged\n"
+    shown = command(worker, "config", unique).stdout + command(worker, "status").stdout + worker.log.read_text()
+    assert unique in shown
+    assert "literal" not in shown
+    assert "hush" not in shown
+    assert command(worker, "list").stdout.split()[-1] == unique
+    assert "MySqlBinlogSource" in command(worker, "plugins").stdout
+    assert command(worker, "delete", unique).returncode == 0
+    assert command(worker, "status", unique).returncode == 3
+
+
+def test_deploy_waits_for_the_new_configuration_not_for_the_old_state(
+    workers: MakeWorker, unique: str, tmp_path: Path
+) -> None:
+    worker, file = workers(), tmp_path / "in.yaml"
+    text = f"name: {unique}\nconnector.class: toys.CountingSource\ntopic: {unique}\nlimit: 1000000\nbatch: 1000000\n"
+    file.write_text(text + "fail.at: 999999\n")
+    assert command(worker, "deploy", file).returncode == 0
+    worker.until(lambda: worker.states(unique) == ["RUNNING", "FAILED"])
+    file.write_text(text.replace("batch: 1000000", "batch: 1") + "pause.ms: 20\n")
+    done = command(worker, "deploy", file, "--wait")
+    assert (done.returncode, done.stdout) == (0, f"{unique}: updated\n{unique}: running\n"), done.stderr
+
+
+def test_deploy_of_a_mistyped_option_exits_with_2_and_names_the_near_match(
+    workers: MakeWorker, unique: str, tmp_path: Path
+) -> None:
+    worker, file = workers(), tmp_path / "in.yaml"
+    file.write_text(f"name: {unique}\nconnector.class: toys.CountingSource\ntopik: x\n")
+    done = command(worker, "deploy", file)
+    assert done.returncode == 2
+    assert "topik; did you mean topic?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_worker_waits_for_kafka_and_says_so(tmp_path: Path) -> None:
+    env = os.environ | {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "CONNECTORS_REST_PORT": "18999"}
+    process = subprocess.Popen(
+        [str(Path(sys.executable).with_name("connectors")), "worker"],
+        env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    time.sleep(6)
+    assert process.poll() is None
+    process.terminate()
+    text, _ = process.communicate(timeout=10)
+    assert "Waiting for Kafka at 127.0.0.1:1" in text
+    assert "Traceback" not in text
+
+
+def test_a_wrong_role_is_one_sentence() -> None:
+    env = os.environ | {"CONNECTORS_ROLE": "sinks"}
+    line = [str(Path(sys.executable).with_name("connectors")), "worker"]
+    done = subprocess.run(line, env=env, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "CONNECTORS_ROLE: 'sinks' is not one of source, sink, all; did you mean sink?\n"
