@@ -21,7 +21,8 @@ class Message:
         offset: Offset it was read at.
         key: Kafka key, or None.
         raw: Value as it was read, or None for a tombstone.
-        value: Decoded value: a Canal flat message or a plain JSON object; an empty dict for a tombstone.
+        value: Decoded value: a Canal flat message or a plain JSON object; an empty dict for a tombstone. Numbers with a
+            fraction are `Decimal`s, so that they leave with the digits they came with.
         headers: Kafka headers in their order.
         timestamp_ms: Kafka timestamp, milliseconds since 1970.
 

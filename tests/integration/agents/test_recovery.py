@@ -14,7 +14,7 @@ FUNCTIONS = """
     import asyncio
 
     async def slow(message):
-        await asyncio.sleep(message.value.get("s", 0.05))
+        await asyncio.sleep(float(message.value.get("s", 0.05)))
         return [message]
 """
 
