@@ -66,7 +66,7 @@ class SinkRecord:
     """A record that came out of Kafka.
 
     Attributes:
-        topic: Topic it was read from.
+        topic: Topic it was read from, unless a transform routed it to another name.
         partition: Partition it was read from.
         offset: Its offset there.
         key: Key as the key converter gave it.
@@ -75,6 +75,7 @@ class SinkRecord:
         timestamp_ms: Kafka timestamp in milliseconds since 1970.
         raw_key: Key bytes as read; what a dead letter holds.
         raw_value: Value bytes as read; what a dead letter holds.
+        original_topic: Topic it was read from, whatever transforms did (KIP-793); empty where none could.
     """
 
     topic: str
@@ -86,16 +87,17 @@ class SinkRecord:
     timestamp_ms: int
     raw_key: bytes | None = None
     raw_value: bytes | None = None
+    original_topic: str = ""
 
     @property
     def topic_partition(self) -> TopicPartition:
         """The partition the record was read from."""
-        return TopicPartition(self.topic, self.partition)
+        return TopicPartition(self.original_topic or self.topic, self.partition)
 
     @property
     def where(self) -> str:
         """Topic, partition and offset as one word for messages."""
-        return f"{self.topic}-{self.partition}@{self.offset}"
+        return f"{self.topic_partition}@{self.offset}"
 
 
 def header_value(headers: Headers | None, name: str) -> bytes | None:

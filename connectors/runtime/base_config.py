@@ -38,6 +38,8 @@ def _common() -> ConfigDef:
         )
         .define("transforms", Type.LIST, (), doc="Aliases of transforms, applied in this order.")
         .define("transforms.<alias>.<option>", Type.STRING, None, doc="A transform.", pattern=rf"transforms\.{_ANY}")
+        .define("predicates", Type.LIST, (), doc="Aliases of predicates, for the option predicate of transforms.")
+        .define("predicates.<alias>.<option>", Type.STRING, None, doc="A predicate.", pattern=rf"predicates\.{_ANY}")
         .define("errors.tolerance", Type.STRING, "none", doc="none: a bad record fails the task; all: it is left out.",
                 validator=one_of("none", "all"))
         .define("errors.retry.timeout", Type.LONG, -1, doc="How long a failed put is tried again, in ms; -1: for ever.")

@@ -141,7 +141,7 @@ class DeadLetters:
 
     def _context(self, record: SinkRecord, error: Exception, stage: str, what: object) -> list[tuple[str, bytes]]:
         values = {
-            "topic": record.topic,
+            "topic": record.topic_partition.topic,
             "partition": str(record.partition),
             "offset": str(record.offset),
             "connector.name": self._task_id.connector,

@@ -15,7 +15,16 @@ from connectors.api.sink import SinkConnector
 from connectors.api.source import SourceConnector
 from connectors.api.transform import Predicate, Transform
 
-__all__ = ["Kind", "aliases", "connector_class", "connectors", "converter_class", "kind_of", "transform_class"]
+__all__ = [
+    "Kind",
+    "aliases",
+    "connector_class",
+    "connectors",
+    "converter_class",
+    "kind_of",
+    "predicate_class",
+    "transform_class",
+]
 
 log = logging.getLogger(__name__)
 
@@ -134,8 +143,16 @@ def transform_class(option: str, name: str) -> type[Transform]:
     return found
 
 
+def predicate_class(option: str, name: str) -> type[Predicate]:
+    """Return the predicate class of a name; `option` is named in the error."""
+    found: type[Predicate] = _named("predicates", option, name)
+    return found
+
+
 def _named(group: str, option: str, name: str) -> Any:
     points = _found(group)
+    # Kafka Connect's own full names work too, so that a configuration can be taken over as it is.
+    name = name.removeprefix(f"org.apache.kafka.connect.{group}.")
     point = points.get(name) or next((each for each in points.values() if each.value.endswith(f":{name}")), None)
     if point is None:
         near = did_you_mean(name, points) or f"; there are {', '.join(sorted(points)) or 'none'}"

@@ -40,7 +40,8 @@ class Batch:
         for tp in partitions:
             self.firsts.pop(tp, None)
             self.ends.pop(tp, None)
-        self.records = [record for record in self.records if (prefix + record.topic, record.partition) in self.ends]
+        kept = {TopicPartition(tp.topic.removeprefix(prefix), tp.partition) for tp in self.ends}
+        self.records = [record for record in self.records if record.topic_partition in kept]
 
 
 class Intake:
@@ -93,7 +94,9 @@ class Intake:
         raw_key, raw_value, headers = message.key(), message.value(), message.headers() or []
         topic = message.topic().removeprefix(self._prefix)
         _kind, timestamp = message.timestamp()
-        record = SinkRecord(topic, message.partition(), offset, None, None, headers, timestamp, raw_key, raw_value)
+        record = SinkRecord(
+            topic, message.partition(), offset, None, None, headers, timestamp, raw_key, raw_value, topic
+        )
         stage: tuple[str, object] = ("KEY_CONVERTER", self._key)
         try:
             record.key = self._key.to_connect(topic, headers, raw_key)

@@ -190,3 +190,32 @@ def test_a_dead_workers_task_runs_elsewhere_and_states_are_right(
     begun = time.monotonic()
     second.until(lambda: homes() == {"b"} and all(second.states(n) == ["RUNNING", "RUNNING"] for n in names))
     assert time.monotonic() - begun < 15
+
+
+def test_transforms_and_predicates_apply_to_what_a_sink_gets(
+    workers: MakeWorker, unique: str, tmp_path: Path, kafka: str
+) -> None:
+    producer = Producer({"bootstrap.servers": kafka})
+    for number in range(6):
+        headers = [("drop", b"1")] if number % 2 else []
+        producer.produce(unique, f'{{"number": {number}}}', b"k", headers=headers)
+    producer.flush(10)
+    worker, file, name = workers(), tmp_path / "out", f"{unique}-out"
+    chain = {
+        "transforms": "route,odd",
+        "transforms.route.type": "org.apache.kafka.connect.transforms.RegexRouter",
+        "transforms.route.regex": ".*",
+        "transforms.route.replacement": "elsewhere",
+        "transforms.odd.type": "Filter",
+        "transforms.odd.predicate": "marked",
+        "predicates": "marked",
+        "predicates.marked.type": "HasHeaderKey",
+        "predicates.marked.name": "drop",
+    }
+    assert worker.request("PUT", f"/connectors/{name}/config", sink(unique, file, **chain))[0] == 201
+    worker.until(lambda: set(numbers(file)) == {0, 2, 4})
+    wrong = sink(unique, file, **(chain | {"predicates": ""}))
+    worker.request("PUT", f"/connectors/{name}/config", wrong)
+    worker.until(lambda: worker.states(name)[1:] == ["FAILED"])
+    trace = worker.get(f"/connectors/{name}/tasks/0/status")[1]["trace"]
+    assert "transforms.odd.predicate: no predicate marked" in trace
