@@ -35,8 +35,10 @@ format: $(READY)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## Measure the pipeline
+bench: $(READY)  ## Measure the pipeline, the enrich stage and the source
 	$(BIN)/python -m benchmarks.pipeline
+	$(BIN)/python -m benchmarks.async_io
+	$(BIN)/python -m benchmarks.source
 
 up: $(READY)  ## Start the servers
 	$(BIN)/python -m stack up
