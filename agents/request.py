@@ -6,8 +6,7 @@ import threading
 from collections import deque
 from typing import Any, Final
 
-from agents.async_io.operator import Entry
-from agents.async_io.queue import StreamElementQueue
+from agents.async_io.queue import Entry, StreamElementQueue
 from agents.ledger import Ledger
 from agents.message import Message
 from tables.pending import PendingRow

@@ -15,8 +15,8 @@ from typing import Any, Final
 import confluent_kafka as ck
 
 from agents.async_io.function import AsyncFunction
-from agents.async_io.operator import AsyncWaitOperator, Entry
-from agents.async_io.queue import OrderedQueue, UnorderedQueue
+from agents.async_io.operator import AsyncWaitOperator
+from agents.async_io.queue import Entry, OrderedQueue, UnorderedQueue
 from agents.config import StageConfig
 from agents.message import Message
 from agents.outputs import Outputs

@@ -24,66 +24,13 @@ from agents.async_io.function import (
     check_results,
     name_of,
 )
-from agents.async_io.queue import StreamElementQueue
+from agents.async_io.queue import Entry, StreamElementQueue
 from agents.async_io.retry import RetryStrategy
 from agents.async_io.watermark import Watermark
 
-__all__ = ["AsyncWaitOperator", "Entry"]
+__all__ = ["AsyncWaitOperator"]
 
 _TIMER_SLACK_S: Final = 0.001
-
-
-class Entry:
-    """One record in the operator, from acceptance to emission.
-
-    Attributes:
-        value: The record, or what `submit` was given.
-        watermark: The watermark, where the entry is one.
-        queue: Where it waits for its turn to leave.
-        context: Whatever the caller wants back with the result.
-        attempt: Calls so far.
-        done: Whether results or error are there.
-        results: The outputs, when done.
-        error: Why the request failed, when done.
-        segment: Where the queue keeps it.
-    """
-
-    __slots__ = (
-        "attempt",
-        "context",
-        "dead",
-        "deadline",
-        "done",
-        "error",
-        "future",
-        "key",
-        "queue",
-        "results",
-        "segment",
-        "task",
-        "timed_out",
-        "timer",
-        "value",
-        "watermark",
-    )
-
-    def __init__(self, value: Any, queue: StreamElementQueue, key: Hashable = None, context: Any = None) -> None:
-        self.value = value
-        self.queue = queue
-        self.key = key
-        self.context = context
-        self.watermark: Watermark | None = None
-        self.attempt = 0
-        self.deadline = 0.0
-        self.done = False
-        self.dead = False
-        self.timed_out = False
-        self.results: list[Any] = []
-        self.error: BaseException | None = None
-        self.future: ResultFuture[Any] | None = None
-        self.task: asyncio.Task[None] | None = None
-        self.timer: asyncio.TimerHandle | None = None
-        self.segment: Any = None
 
 
 class AsyncWaitOperator:

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agents.async_io import AsyncFunction, AsyncTimeoutError, ResultFuture, Watermark, fixed_delay
-from agents.async_io.operator import AsyncWaitOperator, Entry
-from agents.async_io.queue import OrderedQueue, UnorderedQueue
+from agents.async_io.operator import AsyncWaitOperator
+from agents.async_io.queue import Entry, OrderedQueue, UnorderedQueue
 
 EXAMPLES = int(os.environ.get("OPERATOR_EXAMPLES", "400"))
 TIMEOUT_S = 10.0
