@@ -78,7 +78,12 @@ class Runtime(Service):  # type: ignore[misc]
         await wait_for_kafka(settings)
         herder = Herder(settings)
         await self.add_runtime_dependency(herder)
-        await self.add_runtime_dependency(Rest(settings, herder))
+        try:
+            await self.add_runtime_dependency(Rest(settings, herder))
+        except ConfigError as error:
+            # An exception would end the worker with a traceback; this is the user's to mend.
+            log.critical("%s", error)
+            raise SystemExit(2) from None
 
 
 async def wait_for_kafka(settings: WorkerSettings) -> None:
@@ -105,8 +110,4 @@ def run(loglevel: str) -> None:
     """
     app.finalize()
     app.worker_init()
-    try:
-        faust.Worker(app, loglevel=loglevel, redirect_stdouts=False).execute_from_commandline()
-    except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
-        raise SystemExit(2) from None
+    faust.Worker(app, loglevel=loglevel, redirect_stdouts=False).execute_from_commandline()

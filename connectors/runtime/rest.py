@@ -6,6 +6,7 @@ Source: Kafka Connect's REST interface (kafka.apache.org/documentation, "REST AP
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Awaitable, Callable
 
 import orjson
@@ -52,7 +53,8 @@ class Rest(Service):  # type: ignore[misc]
         except OSError as error:
             await self._runner.cleanup()
             hint = "set CONNECTORS_REST_PORT or --rest-port to a free one"
-            raise ConfigError(f"REST cannot listen on {host}:{port}: {error.strerror}; {hint}") from error
+            why = os.strerror(error.errno or 0)
+            raise ConfigError(f"REST cannot listen on {host}:{port}: {why}; {hint}") from error
         log.info("REST on %s", self._settings.rest_url)
 
     async def on_stop(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -167,3 +168,16 @@ def test_a_wrong_role_is_one_sentence() -> None:
     done = subprocess.run(line, env=env, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 2
     assert done.stderr == "CONNECTORS_ROLE: 'sinks' is not one of source, sink, all; did you mean sink?\n"
+
+
+def test_a_port_that_is_taken_ends_the_worker_with_a_sentence(kafka: str, unique: str, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        argv = [str(Path(sys.executable).with_name("connectors")), "worker", "--rest-port", port]
+        env = os.environ | {"CONNECTORS_CLUSTER": unique}
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert f"REST cannot listen on 127.0.0.1:{port}: Address already in use" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
