@@ -100,8 +100,7 @@ class Enrichment:
 
     def with_room(self, partitions: set[TP]) -> set[TP]:
         """Return the partitions that may be fetched now."""
-        stages = self._stages
-        return {tp for tp in partitions if tp.topic not in stages or not stages[tp.topic].is_full(tp.partition)}
+        return {tp for tp in partitions if tp.topic not in self._topics or self._has_room(tp)}
 
     async def wait_for_room(self) -> None:
         """Wait until a partition may be fetched again, or half a second."""
@@ -112,11 +111,10 @@ class Enrichment:
         except TimeoutError:
             return  # the caller looks whether it should stop, and comes back
 
-    def take(self, partition: TP, records: list[Any]) -> None:
-        """Hand records to their stage."""
+    def take(self, partition: TP, records: list[Any]) -> bool:
+        """Hand records to their stage; false if it has not got the partition, so that they are to be read again."""
         stage = self._stages.get(partition.topic)
-        if stage is not None:
-            stage.take(partition.partition, records)
+        return stage is not None and stage.take(partition.partition, records)
 
     async def assigned(self, partitions: set[TP]) -> None:
         """Begin with partitions: their pending requests are read while Faust finishes its rebalance."""
@@ -141,6 +139,10 @@ class Enrichment:
             self._producer.purge()
 
     # ---- helpers
+
+    def _has_room(self, tp: TP) -> bool:
+        stage = self._stages.get(tp.topic)
+        return stage is not None and not stage.is_full(tp.partition)
 
     def _pump(self) -> None:
         for stage in self._stages.values():

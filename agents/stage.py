@@ -94,6 +94,7 @@ class Stage:
         """Begin with partitions; their input waits until `start` gave them their pending requests."""
         added = [AssignedPartition(number, self._queue()) for number in numbers]
         self.partitions.update({part.number: part for part in added})
+        self._room.set()
         return added
 
     def start(self, part: AssignedPartition, rows: Iterable[PendingRow]) -> None:
@@ -116,16 +117,18 @@ class Stage:
         self._room.set()
 
     def is_full(self, number: int) -> bool:
-        """Tell whether a partition has enough records waiting."""
+        """Tell whether a partition takes no records now: it has enough waiting, or it is not ours (any more)."""
         part = self.partitions.get(number)
-        return part is not None and len(part.inbox) >= self._inbox_limit
+        return part is None or part.frozen or len(part.inbox) >= self._inbox_limit
 
-    def take(self, number: int, records: Collection[Any]) -> None:
-        """Take records of a partition from the consumer, in the order of their offsets."""
+    def take(self, number: int, records: Collection[Any]) -> bool:
+        """Take records of a partition from the consumer, in the order of their offsets; false if it is not ours now."""
         part = self.partitions.get(number)
-        if part is not None and not part.frozen:
-            part.inbox.extend(records)
-            self.pump()
+        if part is None or part.frozen:
+            return False
+        part.inbox.extend(records)
+        self.pump()
+        return True
 
     def pump(self) -> None:
         """Fill free slots, the partitions in turn."""
@@ -268,13 +271,13 @@ class Stage:
 
     def _row_delivered(self, request: Request, error: ck.KafkaError | None, _: Any) -> None:
         self.rows_undelivered -= 1
+        if not self.rows_undelivered:
+            self.rows_idle.set()  # after an error as well: the checkpoints of other partitions wait for it
         if error is not None:
             self._undelivered("the pending row", request, error)
             return
         request.row = ROW_DELIVERED
         request.partition.ledger.persisted(request.message.offset)
-        if not self.rows_undelivered:
-            self.rows_idle.set()
 
     def _tombstone_delivered(self, error: ck.KafkaError | None, _: Any) -> None:
         if error is not None and not is_purged(error):

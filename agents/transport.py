@@ -10,6 +10,7 @@ The methods overridden here are private in Faust; `tests/unit/agents/test_transp
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Protocol, cast
 
 from faust.transport.drivers import aiokafka as driver
@@ -18,7 +19,7 @@ from faust.types import TP
 __all__ = ["Consumer", "Intake", "Transport"]
 
 _FETCH_S: Final = 0.25
-"""Short enough for a rebalance to wait for it."""
+"""How long a fetch waits for the first record."""
 
 _FETCH_WHILE_FULL_S: Final = 0.02
 """Shorter, because a stage that gets room again must not wait for a quiet topic's time-out."""
@@ -36,8 +37,8 @@ class Intake(Protocol):
     async def wait_for_room(self) -> None:
         """Wait until that may have changed."""
 
-    def take(self, partition: TP, records: list[Any]) -> None:
-        """Take records."""
+    def take(self, partition: TP, records: list[Any]) -> bool:
+        """Take records, all or none; false if none."""
 
     async def assigned(self, partitions: set[TP]) -> None:
         """Begin with partitions."""
@@ -48,6 +49,8 @@ class Intake(Protocol):
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """Faust's consumer thread; commits only as a member of the group."""
+
+    _fetched_in: Any = None
 
     @property
     def is_member(self) -> bool:
@@ -61,13 +64,32 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     async def _commit(self, offsets: Any) -> bool:
         return self.is_member and bool(await super()._commit(offsets))
 
+    async def _fetch_records(self, consumer: Any, *args: Any, **options: Any) -> Any:
+        records = await super()._fetch_records(consumer, *args, **options)
+        # aiokafka gives records out in one go, so they belong to the assignment of this moment; not to that of the
+        # call, because it keeps a call that meets a rebalance until the next assignment.
+        subscription = consumer._subscription.subscription
+        self._fetched_in = None if subscription is None else subscription.assignment
+        return records
+
+    async def give_back(self, offsets: Mapping[TP, int]) -> None:
+        """Undo the last fetch of partitions: their next one begins at these offsets or before."""
+        await self.call_thread(self._give_back, offsets, self._fetched_in)
+
+    async def _give_back(self, offsets: Mapping[TP, int], assignment: Any) -> None:
+        # No await in here. A later assignment begins at the committed offsets by itself.
+        if assignment is None or not assignment.active:
+            return
+        consumer = self._ensure_consumer()
+        for tp, offset in offsets.items():
+            state = assignment.state_value(tp)
+            # Faust may have gone back further meanwhile, to the committed offset.
+            if state.has_valid_position and state.position > offset:
+                consumer.seek(tp, offset)
+
 
 class Consumer(driver.Consumer):  # type: ignore[misc]
     """Faust's consumer with a hand-over of lists."""
-
-    def __post_init__(self) -> None:
-        self._fetch_idle = asyncio.Event()
-        self._fetch_idle.set()
 
     @property
     def _intake(self) -> Intake:
@@ -84,11 +106,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Let the stages commit what is safe, while the group still accepts it.
 
-        A fetch that is under way ends first. Otherwise it could come back with records of the next assignment, which
-        would be taken for the old one's and dropped, while the position has moved past them.
+        A fetch may be under way. It cannot be waited for, as aiokafka may keep it until the next assignment.
         """
         self.stop_flow()
-        await self._fetch_idle.wait()
         await self._intake.revoked(revoked)
         await super().on_partitions_revoked(revoked)
 
@@ -132,18 +152,23 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         if not wanted:
             await self._intake.wait_for_room() if active else await self.sleep(_FETCH_WHILE_FULL_S)
             return
-        self._fetch_idle.clear()
-        try:
-            records = await self._getmany(wanted, _FETCH_S if len(wanted) == len(active) else _FETCH_WHILE_FULL_S)
-        finally:
-            self._fetch_idle.set()
+        records = await self._getmany(wanted, _FETCH_S if len(wanted) == len(active) else _FETCH_WHILE_FULL_S)
+        refused: dict[TP, int] = {}
         for tp, batch in records.items():
-            if not self.flow_active or self.app.consumer_generation_id != generation:
-                return  # of the assignment that has just ended: the next owner reads them from the committed offset
-            if self._intake.owns(tp.topic):
-                self._intake.take(tp, batch)
-            elif tp in active:
-                await self._deliver_events(tp, batch)
+            taken = False
+            # Not across a rebalance: the offsets may be far ahead of what the new assignment begins with.
+            if self.flow_active and self.app.consumer_generation_id == generation:
+                if self._intake.owns(tp.topic):
+                    taken = self._intake.take(tp, batch)
+                elif tp in active:
+                    await self._deliver_events(tp, batch)
+                    taken = True
+            if not taken:
+                refused[tp] = batch[0].offset
+        if refused:
+            # The position has moved past them, and nothing else is sure to move it back: Faust's seek leaves
+            # partitions alone that have no committed offset, and may be over already.
+            await cast(ConsumerThread, self._thread).give_back(refused)
 
     async def _deliver_events(self, tp: TP, batch: list[Any]) -> None:
         # What Faust's own loop does for each record.

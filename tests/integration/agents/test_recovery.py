@@ -7,6 +7,7 @@ import signal
 import time
 
 import confluent_kafka as ck
+import pytest
 
 from tables.pending import PendingRow
 
@@ -16,6 +17,20 @@ FUNCTIONS = """
     async def slow(message):
         await asyncio.sleep(float(message.value.get("s", 0.05)))
         return [message]
+"""
+
+# A busy event loop hears late of a rebalance. Meanwhile aiokafka keeps a fetch until the next assignment, so what it
+# brings is of another assignment than the one that asked.
+HEARD_LATE = """
+    from faust.transport.drivers.aiokafka import ConsumerRebalanceListener as Listener
+
+    at_once = Listener.on_partitions_revoked
+
+    async def late(self, revoked):
+        await asyncio.sleep(0.6)
+        await at_once(self, revoked)
+
+    Listener.on_partitions_revoked = late
 """
 
 CONFIG = """
@@ -99,6 +114,55 @@ def test_pending_requests_move_with_their_partition(bench) -> None:
     second.send_signal(signal.SIGTERM)
     assert second.wait(30) == 0
     assert bench.committed("g", "in", 4) == [100, 100, 100, 100]
+
+
+@pytest.mark.parametrize("functions", [FUNCTIONS, FUNCTIONS + HEARD_LATE], ids=["at once", "heard late"])
+def test_nothing_is_lost_while_workers_come_and_go(bench, functions) -> None:
+    bench.topic("in", 4)
+    bench.configure(CONFIG.replace("capacity: 3", "capacity: 10").replace("ordered", "unordered"), functions)
+    older = bench.start()
+    _await_log(bench, "Worker ready", 1)
+    rounds, each = 4, 2000
+    for turn in range(rounds):
+        for number in range(turn * each, (turn + 1) * each):
+            bench.send("in", b'{"n":%d,"s":0.02}' % number, partition=number % 4)
+        assert bench.producer.flush(30) == 0
+        ready = bench.log.read_text().count("Worker ready")
+        newer = bench.start()
+        _await_log(bench, "Worker ready", ready + 2)  # both have their part of the new assignment
+        older.send_signal(signal.SIGTERM)
+        assert older.wait(30) == 0, bench.log.read_text()
+        older = newer
+    everything = set(range(rounds * each))
+    bench.read("out", lambda found: {json.loads(r.value())["n"] for r in found} == everything, timeout_s=60)
+    older.send_signal(signal.SIGTERM)
+    assert older.wait(30) == 0, bench.log.read_text()
+    assert bench.committed("g", "in", 4) == [rounds * each // 4] * 4
+
+
+def test_records_that_come_during_the_first_rebalance_are_kept(bench) -> None:
+    # Nothing is committed yet, so Faust's seek to the committed offsets brings nothing back.
+    bench.topic("in", 4)
+    bench.configure(CONFIG, FUNCTIONS + HEARD_LATE)
+    first = bench.start()
+    _await_log(bench, "Worker ready", 1)
+    second = bench.start()
+    _await_log(bench, "Revoking previously assigned partitions", 3)  # the first's twice, the second's once
+    for number in range(40):
+        bench.send("in", b'{"n":%d,"s":0.01}' % number, partition=number % 4)
+    assert bench.producer.flush(10) == 0
+    bench.read("out", lambda found: {json.loads(r.value())["n"] for r in found} == set(range(40)))
+    for worker in (first, second):
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(30) == 0, bench.log.read_text()
+    assert bench.committed("g", "in", 4) == [10] * 4
+
+
+def _await_log(bench, text: str, count: int) -> None:
+    end = time.monotonic() + 40
+    while bench.log.read_text().count(text) < count:
+        assert time.monotonic() < end, bench.log.read_text()
+        time.sleep(0.1)
 
 
 def test_worker_that_was_frozen_past_its_session_moves_nothing_back(bench) -> None:

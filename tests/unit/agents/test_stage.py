@@ -263,3 +263,29 @@ async def test_stage_without_output_finishes_at_once() -> None:
     await rig.tick()
     assert rig.commits == [{("in", 0): 2}]
     assert rig.producer.sent == []
+
+
+async def test_partition_that_is_not_ours_takes_nothing_and_says_so() -> None:
+    rig = await Rig(quick).start()
+    assert not rig.stage.take(1, [record(0)])
+    assert rig.stage.is_full(1)
+    part = rig.stage.partitions[0]
+    part.freeze()
+    assert not rig.stage.take(0, [record(0)])
+    assert rig.stage.is_full(0)
+    assert part.ledger.committable is None
+
+
+async def test_purged_row_does_not_end_the_checkpoints() -> None:
+    rig = await Rig(slow_for(0)).start()
+    rig.take(0)
+    (request,) = rig.stage.partitions[0].ledger.unsafe()
+    request.accepted_at -= 1  # old enough for a row
+    waiting = asyncio.create_task(rig.checkpoint.tick())
+    await asyncio.sleep(0)
+    rig.checkpoint.abandon([0])
+    assert rig.producer.deliver(TABLE, ck.KafkaError(ck.KafkaError._PURGE_QUEUE)) == 1
+    async with asyncio.timeout(5):
+        await waiting
+    assert rig.commits == []
+    assert rig.failures == []
