@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import KafkaError, Message
 
-from connectors.api.errors import FatalError
+from connectors.api.errors import FatalError, RetriableError
 from connectors.api.record import SinkRecord, TopicPartition
 from connectors.runtime.conversion import Chain, converter
 from connectors.runtime.dead_letters import DeadLetters
@@ -65,6 +65,7 @@ class Intake:
         Raises:
             FatalError: Kafka says that reading cannot go on.
             DataError: A record is bad, and the policy is not to go on.
+            RetriableError: Something that a converter or transform needs is away; nothing of the messages is kept.
         """
         batch = Batch()
         for message in messages:
@@ -104,7 +105,9 @@ class Intake:
             record.value = self._value.to_connect(topic, headers, raw_value)
             stage = ("TRANSFORMATION", self._chain)
             return self._chain.apply(record) if self._chain else record
-        except Exception as error:  # whatever a converter raises is about this record
+        except RetriableError:  # about what the converter asks, such as a schema registry; not about this record
+            raise
+        except Exception as error:
             self._letters.handle(record, error, stage[0], stage[1])
             return None
 

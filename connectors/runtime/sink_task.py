@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
@@ -24,6 +24,8 @@ from connectors.runtime.task import Report, TaskRunner, TaskSpec
 __all__ = ["SinkTaskRunner"]
 
 log = logging.getLogger(__name__)
+
+R = TypeVar("R")
 
 
 class SinkTaskRunner(TaskRunner):
@@ -48,6 +50,7 @@ class SinkTaskRunner(TaskRunner):
         self._committed: dict[TopicPartition, int] = {}
         self._batch = Batch()
         self._backlog: list[Message] = []
+        self._converting: list[Message] = []
         self._resting = False
         self._leaving = False
         self._held_back: set[TopicPartition] = set()
@@ -80,7 +83,7 @@ class SinkTaskRunner(TaskRunner):
         messages = await asyncio.to_thread(self._take, 0.5)
         if messages:
             self.metrics.read.inc(len(messages))
-            self._batch = self._intake.batch(messages, self._assigned)
+            self._batch = await self._converted(messages)
             self._begun = self._batch.firsts | self._begun
             await self._put()
         self._apply_requests()
@@ -134,29 +137,48 @@ class SinkTaskRunner(TaskRunner):
             # A partition that was assigned just now was not paused: its record must not get lost.
             self._backlog.append(message)
 
+    async def _converted(self, messages: list[Message]) -> Batch:
+        self._converting = messages
+
+        async def convert() -> Batch:
+            return self._intake.batch(self._converting, self._assigned)
+
+        # Where the task is stopped meanwhile, nobody has these messages, so they do not count as put.
+        batch = await self._insistent("conversion", convert) or Batch()
+        self._converting = []
+        return batch
+
     # --- put ---
 
-    async def _put(self) -> None:
-        begun, done = time.monotonic(), False
+    async def _insistent(self, what: str, call: Callable[[], Awaitable[R]]) -> R | None:
+        """Make a call until it works, resting in between; None if the task was stopped before."""
+        begun = time.monotonic()
 
-        async def put() -> None:
-            nonlocal done
+        async def attempt() -> R:
             try:
-                await self.call(self.task.put, list(self._batch.records))
+                return await call()
             except RetriableError as error:
                 if 0 <= self._retry_limit_s < time.monotonic() - begun:
-                    message = f"put failed for {self._retry_limit_s:.0f} s (errors.retry.timeout): {error}"
+                    message = f"{what} failed for {self._retry_limit_s:.0f} s (errors.retry.timeout): {error}"
                     raise FatalError(message) from error
                 raise
-            done = True
+
+        result: R | None = await self.retried(attempt, self._rest) or None
+        if self._resting and not self.stopping():
+            await self.on_resume()
+            self.report(State.RUNNING)
+        self._resting = False
+        return result
+
+    async def _put(self) -> None:
+        begun = time.monotonic()
+
+        async def put() -> bool:
+            await self.call(self.task.put, list(self._batch.records))
+            return True
 
         if self._batch.records:
-            await self.retried(put, self._rest)
-            if self._resting and not self.stopping():
-                await self.on_resume()
-                self.report(State.RUNNING)
-            self._resting = False
-            if not done:  # to stop: nobody has these records, so they do not count as put
+            if not await self._insistent("put", put):  # to stop: nobody has these records, so they do not count as put
                 return
             self.metrics.put.observe(time.monotonic() - begun)
             self.metrics.sent.inc(len(self._batch.records))
@@ -197,7 +219,8 @@ class SinkTaskRunner(TaskRunner):
     def _forget(self, partitions: Collection[TopicPartition]) -> None:
         """Drop what was read of partitions that were taken away or are read again."""
         self._batch.forget(partitions, self._prefix)
-        self._backlog = [each for each in self._backlog if (each.topic(), each.partition()) not in partitions]
+        self._backlog = _outside(self._backlog, partitions)
+        self._converting = _outside(self._converting, partitions)
         for tp in partitions:
             self._put_offsets.pop(tp, None)
 
@@ -324,3 +347,7 @@ _CONSUMER: dict[str, Any] = {
     "fetch.wait.max.ms": 100,
     "fetch.error.backoff.ms": 100,
 }
+
+
+def _outside(messages: list[Message], partitions: Collection[TopicPartition]) -> list[Message]:
+    return [each for each in messages if (each.topic(), each.partition()) not in partitions]

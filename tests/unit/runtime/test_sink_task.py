@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from connectors import RetriableError, SinkRecord, SinkTask, TopicPartition
+from connectors.formats.text import BytesConverter
 from connectors.runtime import sink_task
 from connectors.runtime.sink_task import SinkTaskRunner
 from connectors.runtime.state import State
@@ -61,6 +62,8 @@ class Sink(SinkTask):
 
 
 class Running:
+    monkeypatch: pytest.MonkeyPatch
+
     def __init__(self, reports: Reports, **props: str) -> None:
         given = {"topics": "t", "offset.flush.interval.ms": "20", "errors.retry.delay.max.ms": "50"} | props
         self.reports = reports
@@ -86,6 +89,7 @@ def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
     def make(**props: str) -> Running:
         made.append(Running(Reports(), **props))
+        made[-1].monkeypatch = monkeypatch
         return made[-1]
 
     yield make
@@ -124,6 +128,28 @@ def test_a_put_that_failed_for_now_gets_the_same_records_again(running: Any) -> 
     until(lambda: run.consumer.committed == [10])
     assert run.task.puts == 3
     assert (State.RUNNING, "away") in run.reports.seen
+    assert run.reports.seen[-1] == (State.RUNNING, "")
+
+
+@pytest.mark.parametrize("moves", [False, True], ids=["stays", "moves"])
+def test_a_conversion_that_failed_for_now_is_done_again_and_no_record_is_refused(running: Any, moves: bool) -> None:
+    run = running()
+    failures = 3
+
+    def away(*_: Any) -> None:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise RetriableError("the registry is away")
+
+    original = BytesConverter.to_connect
+    run.monkeypatch.setattr(BytesConverter, "to_connect", lambda *given: (away(), original(*given))[1])
+    run.start()
+    until(lambda: (State.RUNNING, "the registry is away") in run.reports.seen)
+    if moves:
+        run.consumer.events += ["revoke", "assign"]
+    until(lambda: run.consumer.committed[-1:] == [10], 10)
+    assert set(run.task.stored) == set(range(10))
     assert run.reports.seen[-1] == (State.RUNNING, "")
 
 

@@ -1,0 +1,1 @@
+"""Converters `avro`, `json-schema` and `protobuf`: schemas from a Confluent-compatible schema registry."""
