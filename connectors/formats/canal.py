@@ -22,6 +22,7 @@ __all__ = [
     "Op",
     "RowChange",
     "changes_of",
+    "decode_json",
     "decode_object",
     "encode_object",
     "is_flat_message",
@@ -76,16 +77,25 @@ def decode_object(data: bytes) -> dict[str, Any]:
     Raises:
         DataError: It is not JSON, or not an object.
     """
+    value = decode_json(data)
+    if not isinstance(value, dict):
+        raise DataError(f"a JSON object is needed, not {type(value).__name__}")
+    return value
+
+
+def decode_json(data: bytes) -> Any:
+    """Decode JSON text; a number with a fraction becomes a `Decimal`, digit by digit.
+
+    Raises:
+        DataError: It is not JSON.
+    """
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise DataError(f"malformed JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise DataError(f"a JSON object is needed, not {type(value).__name__}")
-    # Canal writes all values as text, so only plain objects may have to be read a second time.
-    if not is_flat_message(value) and _has_float(value):
-        exact: dict[str, Any] = json.loads(data, parse_float=Decimal)
-        return exact
+    # Canal writes all values as text, so only plain ones may have to be read a second time.
+    if not (isinstance(value, dict) and is_flat_message(value)) and _has_float(value):
+        return json.loads(data, parse_float=Decimal)
     return value
 
 

@@ -151,8 +151,9 @@ def predicate_class(option: str, name: str) -> type[Predicate]:
 
 def _named(group: str, option: str, name: str) -> Any:
     points = _found(group)
-    # Kafka Connect's own full names work too, so that a configuration can be taken over as it is.
-    name = name.removeprefix(f"org.apache.kafka.connect.{group}.")
+    # The full names of Kafka's and Confluent's classes work too, so that a configuration can be taken over as it is.
+    if name.startswith(("org.apache.kafka.connect.", "io.confluent.connect.")):
+        name = name.rpartition(".")[2]
     point = points.get(name) or next((each for each in points.values() if each.value.endswith(f":{name}")), None)
     if point is None:
         near = did_you_mean(name, points) or f"; there are {', '.join(sorted(points)) or 'none'}"
