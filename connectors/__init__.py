@@ -1,6 +1,6 @@
 """A Kafka Connect-style plugin framework on Faust: the names that a plugin author needs."""
 
-from connectors.api.config import ConfigDef, ConfigValue, Importance, Password, Type
+from connectors.api.config import ConfigDef, ConfigValue, Importance, Password, Recommendation, Type, Width
 from connectors.api.connector import Connector, Task
 from connectors.api.converter import Converter
 from connectors.api.errors import ConfigError, ConnectError, DataError, FatalError, RetriableError
@@ -22,6 +22,7 @@ __all__ = [
     "Importance",
     "Password",
     "Predicate",
+    "Recommendation",
     "RecordMetadata",
     "RetriableError",
     "SinkConnector",
@@ -34,4 +35,5 @@ __all__ = [
     "TopicPartition",
     "Transform",
     "Type",
+    "Width",
 ]

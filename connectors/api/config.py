@@ -14,7 +14,18 @@ from typing import Any, Final
 
 from connectors.api.errors import ConfigError, did_you_mean
 
-__all__ = ["ConfigDef", "ConfigKey", "ConfigValue", "Importance", "Password", "Type", "Validator"]
+__all__ = [
+    "ConfigDef",
+    "ConfigKey",
+    "ConfigValue",
+    "Importance",
+    "Password",
+    "Recommendation",
+    "Recommender",
+    "Type",
+    "Validator",
+    "Width",
+]
 
 
 class Type(Enum):
@@ -23,6 +34,7 @@ class Type(Enum):
     BOOLEAN = "BOOLEAN"
     STRING = "STRING"
     INT = "INT"
+    SHORT = "SHORT"
     LONG = "LONG"
     DOUBLE = "DOUBLE"
     LIST = "LIST"
@@ -36,6 +48,15 @@ class Importance(Enum):
     HIGH = "HIGH"
     MEDIUM = "MEDIUM"
     LOW = "LOW"
+
+
+class Width(Enum):
+    """How much room an option's value needs in a form."""
+
+    NONE = "NONE"
+    SHORT = "SHORT"
+    MEDIUM = "MEDIUM"
+    LONG = "LONG"
 
 
 class Password:
@@ -72,6 +93,23 @@ Validator = Callable[[str, Any], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Recommendation:
+    """What a recommender says of an option.
+
+    Attributes:
+        values: Values that are worth offering.
+        visible: Whether the option matters, given the others.
+    """
+
+    values: tuple[str, ...] = ()
+    visible: bool = True
+
+
+Recommender = Callable[[str, Mapping[str, Any]], Recommendation]
+"""Takes an option's name and all parsed values (None where one could not be parsed)."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigKey:
     """One option.
 
@@ -85,6 +123,10 @@ class ConfigKey:
         group: Heading under which it is listed.
         pattern: Regular expression of the names in a family, matched whole; None for a single option.
         recommended: Values that are worth offering.
+        recommender: Finds such values, and whether the option matters, from the other options.
+        display_name: Name in a form; empty for `name`.
+        width: Room in a form.
+        dependents: Options whose meaning depends on this one.
     """
 
     name: str
@@ -96,6 +138,10 @@ class ConfigKey:
     group: str = "Common"
     pattern: re.Pattern[str] | None = None
     recommended: tuple[str, ...] = ()
+    recommender: Recommender | None = None
+    display_name: str = ""
+    width: Width = Width.NONE
+    dependents: tuple[str, ...] = ()
 
     @property
     def required(self) -> bool:
@@ -116,12 +162,14 @@ class ConfigValue:
         value: The parsed value; None where it could not be parsed.
         errors: Sentences for the user; empty where all is well.
         recommended: Values that are worth offering.
+        visible: Whether the option matters, given the others.
     """
 
     name: str
     value: Any = None
     errors: list[str] = field(default_factory=list)
     recommended: tuple[str, ...] = ()
+    visible: bool = True
 
 
 class ConfigDef:
@@ -162,12 +210,37 @@ class ConfigDef:
         group: str = "Common",
         pattern: str | None = None,
         recommended: tuple[str, ...] = (),
+        recommender: Recommender | None = None,
+        display_name: str = "",
+        width: Width = Width.NONE,
+        dependents: tuple[str, ...] = (),
     ) -> ConfigDef:
         """Add an option; the arguments are `ConfigKey`'s. Returns the definition, so that calls can be chained."""
         compiled = re.compile(pattern) if pattern is not None else None
         return self.add(
-            ConfigKey(name, type, default, doc, importance, validator, group, compiled, recommended),
+            ConfigKey(
+                name,
+                type,
+                default,
+                doc,
+                importance,
+                validator,
+                group,
+                compiled,
+                recommended,
+                recommender,
+                display_name or name,
+                width,
+                dependents,
+            ),
         )
+
+    def order(self, name: str) -> int:
+        """Return an option's place in its group, from 1; -1 where there is no such option."""
+        key = self._keys.get(name)
+        if key is None:
+            return -1
+        return [each.name for each in self if each.group == key.group].index(name) + 1
 
     def __iter__(self) -> Iterator[ConfigKey]:
         return iter(self._keys.values())
@@ -204,7 +277,16 @@ class ConfigDef:
             else:
                 known = [key.name for key in self]
                 found.append(ConfigValue(name, None, [f"Unknown option {name}{did_you_mean(name, known)}"]))
+        self._recommend(found)
         return found
+
+    def _recommend(self, found: list[ConfigValue]) -> None:
+        parsed = {value.name: value.value for value in found}
+        for value in found:
+            key = self.find(value.name)
+            if key is not None and key.recommender is not None:
+                said = key.recommender(value.name, parsed)
+                value.recommended, value.visible = said.values, said.visible
 
     def parse(self, props: Mapping[str, Any]) -> dict[str, Any]:
         """Return the typed values, defaults filled in; families by the names given.
@@ -267,6 +349,13 @@ def _boolean(text: str) -> bool:
     return lowered == "true"
 
 
+def _int16(text: str) -> int:
+    number = int(text)
+    if not -(2**15) <= number < 2**15:
+        raise ValueError(text)
+    return number
+
+
 def _int32(text: str) -> int:
     number = int(text)
     if not -(2**31) <= number < 2**31:
@@ -288,6 +377,7 @@ def _list(text: str) -> list[str]:
 _PARSERS: dict[Type, Callable[[str], Any]] = {
     Type.BOOLEAN: _boolean,
     Type.INT: _int32,
+    Type.SHORT: _int16,
     Type.LONG: _int64,
     Type.DOUBLE: float,
     Type.LIST: _list,
@@ -295,6 +385,7 @@ _PARSERS: dict[Type, Callable[[str], Any]] = {
 _EXPECTED = {
     Type.BOOLEAN: "true or false",
     Type.INT: "a whole number of 32 bits",
+    Type.SHORT: "a whole number of 16 bits",
     Type.LONG: "a whole number of 64 bits",
     Type.DOUBLE: "a number",
     Type.LIST: "a comma-separated list",

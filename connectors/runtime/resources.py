@@ -66,7 +66,8 @@ class ConnectorResources:
     async def plugin_config(self, request: web.Request) -> web.Response:
         """`GET /connector-plugins/{plugin}/config`."""
         plugin = _plugin(request.match_info["plugin"])
-        return answer([_definition(key) for key in (definition(kind_of(plugin)) | plugin.config())])
+        keys = definition(kind_of(plugin)) | plugin.config()
+        return answer([_definition(key, order=keys.order(key.name)) for key in keys])
 
     async def validate(self, request: web.Request) -> web.Response:
         """`PUT /connector-plugins/{plugin}/config/validate`."""
@@ -76,8 +77,13 @@ class ConnectorResources:
             raise RestError(400, f"connector.class is {props['connector.class']}, the path says {plugin.__name__}")
         _, values = check(props)
         keys = definition(kind_of(plugin)) | plugin.config()
-        configs = [{"definition": _definition(keys.find(value.name), value.name), "value": _value(value)}
-                   for value in values]  # fmt: skip
+        configs = [
+            {
+                "definition": _definition(keys.find(value.name), value.name, keys.order(value.name)),
+                "value": _value(value),
+            }
+            for value in values
+        ]
         errors = sum(len(value.errors) for value in values)
         groups = list(dict.fromkeys(key.group for key in keys))
         return answer({"name": plugin.__name__, "error_count": errors, "groups": groups, "configs": configs})
@@ -297,7 +303,7 @@ def _location(request: web.Request, name: str) -> dict[str, str]:
     return {"Location": f"{request.url.origin()}/connectors/{quote(name, safe='')}"}
 
 
-def _definition(key: ConfigKey | None, name: str = "") -> dict[str, Any]:
+def _definition(key: ConfigKey | None, name: str = "", order: int = -1) -> dict[str, Any]:
     if key is None:
         key = ConfigKey(name, Type.STRING, None, "Unknown option.", Importance.LOW)
     default = None if key.required or key.default is None else str(key.default)
@@ -309,10 +315,10 @@ def _definition(key: ConfigKey | None, name: str = "") -> dict[str, Any]:
         "importance": key.importance.value,
         "documentation": key.doc,
         "group": key.group,
-        "width": "NONE",
-        "display_name": key.name,
-        "dependents": [],
-        "order": -1,
+        "width": key.width.value,
+        "display_name": key.display_name or key.name,
+        "dependents": list(key.dependents),
+        "order": order,
     }
 
 
@@ -323,5 +329,5 @@ def _value(value: ConfigValue) -> dict[str, Any]:
         "value": shown,
         "recommended_values": list(value.recommended),
         "errors": value.errors,
-        "visible": True,
+        "visible": value.visible,
     }

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
-from connectors import ConfigDef, ConfigError, Password, Type
+from connectors import ConfigDef, ConfigError, Password, Recommendation, Type, Width
 from connectors.api.validators import at_least, one_of, regex_list, time_zone
 
 
@@ -79,3 +81,27 @@ def test_time_zones_are_names_or_offsets() -> None:
 def test_a_broken_regular_expression_is_named() -> None:
     with pytest.raises(ConfigError, match=r"'\(' is no regular expression"):
         regex_list("table.include.list", ["a", "("])
+
+
+def test_a_recommender_sees_the_other_options_and_may_hide_its_own() -> None:
+    def ports(name: str, values: Mapping[str, object]) -> Recommendation:
+        assert name == "port"
+        return Recommendation(("443", "8443"), visible=True) if values["tls"] else Recommendation(visible=False)
+
+    keys = (
+        ConfigDef()
+        .define("tls", Type.BOOLEAN, False, doc="Encrypt.", dependents=("port",), width=Width.SHORT)
+        .define("port", Type.SHORT, 80, doc="Port.", recommender=ports, display_name="The port")
+    )
+    shown = {value.name: value for value in keys.validate({"tls": "true"})}
+    assert (shown["port"].recommended, shown["port"].visible) == (("443", "8443"), True)
+    hidden = {value.name: value for value in keys.validate({})}
+    assert not hidden["port"].visible
+    assert [keys.order("tls"), keys.order("port"), keys.order("nobody")] == [1, 2, -1]
+
+
+def test_short_numbers_have_16_bits() -> None:
+    keys = ConfigDef().define("n", Type.SHORT, doc="A number.")
+    assert keys.parse({"n": "-32768"}) == {"n": -32768}
+    with pytest.raises(ConfigError, match="whole number of 16 bits"):
+        keys.parse({"n": "32768"})
