@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from connectors.api.config import ConfigDef, ConfigValue
 
 __all__ = ["Connector", "ConnectorContext", "Task"]
 
 Props = Mapping[str, str]
+
+_TOPICS: Final = frozenset({"topics", "topics.regex"})
+"""Options of every sink that its tasks are given too, as its own options may refer to topics."""
 
 
 class ConnectorContext(Protocol):
@@ -88,6 +91,20 @@ class Connector(ABC):
     @abstractmethod
     def config(cls) -> ConfigDef:
         """Return the plugin's own options; the runtime adds those that every connector has."""
+
+    @classmethod
+    def parse(cls, props: Props) -> dict[str, Any]:
+        """Return the plugin's own options with their types, defaults filled in; what `Task.start` begins with.
+
+        Args:
+            props: What `start` got: the plugin's own options, and the topics of a sink, which are left out here
+                unless the plugin defines them.
+
+        Raises:
+            ConfigError: One or more options cannot be used.
+        """
+        own = cls.config()
+        return own.parse({name: value for name, value in props.items() if name not in _TOPICS or name in own})
 
     @classmethod
     def validate(cls, props: Props) -> list[ConfigValue]:

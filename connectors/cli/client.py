@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -12,11 +13,11 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from connectors.cli.errors import FAILED, INVALID, NOT_FOUND, UNREACHABLE, CommandError, NoWorkerError
+from connectors.cli.errors import CONFLICT, FAILED, INVALID, NOT_FOUND, UNREACHABLE, CommandError, NoWorkerError
 
 __all__ = ["Client"]
 
-_CODES = {400: INVALID, 404: NOT_FOUND, 503: UNREACHABLE}
+_CODES = {400: INVALID, 404: NOT_FOUND, 409: CONFLICT, 503: UNREACHABLE}
 _RETRIED = (409, 502, 503, 504)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _HINT = "start one with `connectors worker`, or say where it is with --url or CONNECTORS_URL"
@@ -29,6 +30,8 @@ class Client:
         url: The worker's address, e.g. `http://127.0.0.1:8083`; a user and password in it are sent as basic
             authentication and shown nowhere.
         timeout_s: Limit of one request.
+        token: Bearer token, sent where the address has no user.
+        ca: File with the certificate that the worker's is signed with; None for the system's.
 
     Attributes:
         url: The address without user and password.
@@ -38,13 +41,18 @@ class Client:
         CommandError: The address is none (exit code 2).
     """
 
-    def __init__(self, url: str, timeout_s: float = 30) -> None:
+    def __init__(self, url: str, timeout_s: float = 30, *, token: str | None = None, ca: str | None = None) -> None:
         self.url, self._headers = _address(url)
+        if token:
+            self._headers.setdefault("Authorization", f"Bearer {token}")
         self.deadline: float | None = None
         self._timeout_s = timeout_s
         # A proxy of the environment is for other hosts; asking it for this one gives a riddle of an error.
         local = urlsplit(self.url).hostname in _LOOPBACK
-        self._opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if local else []))
+        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})] if local else []
+        if ca:
+            handlers.append(urllib.request.HTTPSHandler(context=_trusting(ca)))
+        self._opener = urllib.request.build_opener(*handlers)
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         """Make a request and return the JSON of the answer; None for an empty one.
@@ -111,6 +119,13 @@ def _address(url: str) -> tuple[str, dict[str, str]]:
         headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path.rstrip('/')}", headers
+
+
+def _trusting(ca: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except OSError as error:
+        raise CommandError(f"{ca} is no certificate that can be read: {error.strerror or error}", INVALID) from None
 
 
 def _refusal(error: urllib.error.HTTPError) -> CommandError:

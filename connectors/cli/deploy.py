@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from urllib.parse import quote
 
 import click
 
 from connectors.cli.client import Client
-from connectors.cli.errors import INVALID, NOT_FOUND, CommandError, NoWorkerError, summarise
+from connectors.cli.control import each as each_of
+from connectors.cli.errors import CommandError, NoWorkerError, summarise
 from connectors.cli.files import Deployment, read
-from connectors.cli.secret import scrub
+from connectors.cli.preview import about, not_valid, preview, scrubbed, validation_errors
+from connectors.cli.selection import confirm
 from connectors.cli.waiting import retried, until_running
 
 __all__ = ["deploy", "validate"]
@@ -29,37 +30,77 @@ _paths = click.argument("paths", nargs=-1, required=True, metavar="FILE|DIR...")
     metavar="SECONDS",
     help="How long to wait in all, also for a worker that is only starting.",
 )
+@click.option("--dry-run", is_flag=True, help="Validate, show what would change, and change nothing.")
+@click.option(
+    "--initial-state",
+    type=click.Choice(["running", "paused", "stopped"], case_sensitive=False),
+    help="State of connectors that are new.",
+)
+@click.option("--prune", is_flag=True, help="Delete the connectors that the files do not describe.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before connectors are deleted.")
 @click.pass_obj
-def deploy(client: Client, paths: tuple[str, ...], wait: bool, timeout: float) -> None:
-    """Create or update the connectors that files describe.
+def deploy(
+    client: Client,
+    paths: tuple[str, ...],
+    wait: bool,
+    timeout: float,
+    dry_run: bool,
+    initial_state: str | None,
+    prune: bool,
+    yes: bool,
+) -> None:
+    """Create or update the connectors that files describe; `-` reads YAML or JSON from stdin.
 
     YAML, JSON or .properties: {name, config}, or flat options with a name. A reference such as ${env:NAME} is resolved
     by the worker. Deploying the same again changes nothing.
     """
     deployments = read(paths)
     client.deadline = time.monotonic() + timeout
+    if dry_run:
+        preview(client, deployments, prune=prune)
+        return
+    if prune:
+        _prune(client, deployments, yes=yes)
     if wait:
         retried(lambda: client.request("GET", "/health"), client.deadline)
-    failures = {each.name: failure for each in deployments if (failure := _put(client, each, client.deadline))}
+    failures = {
+        each.name: failure for each in deployments if (failure := _put(client, each, client.deadline, initial_state))
+    }
     sent = [each.name for each in deployments if each.name not in failures]
     if wait and sent:
         try:
             until_running(client, sent, client.deadline)
         except CommandError as error:
             # A trace names the connector itself, and may quote what the plugin was given.
-            failures[""] = _scrubbed(error, deployments)
+            failures[""] = scrubbed(error, deployments)
     summarise(list(failures.values()), len(deployments))
 
 
-def _put(client: Client, each: Deployment, deadline: float) -> CommandError | None:
+def _put(client: Client, each: Deployment, deadline: float, initial_state: str | None) -> CommandError | None:
     try:
-        change = retried(lambda: client.put_config(each.name, each.config), deadline)
+        change = retried(lambda: _stored(client, each, initial_state), deadline)
     except NoWorkerError:
         raise
     except CommandError as error:
-        return _about(each, error)
+        return about(each, error)
     click.echo(f"{each.name}: {change}")
     return None
+
+
+def _stored(client: Client, each: Deployment, initial_state: str | None) -> str:
+    if initial_state is not None and each.name not in client.names():
+        body = {"name": each.name, "config": each.config, "initial_state": initial_state.upper()}
+        client.request("POST", "/connectors", body)
+        return f"created, {initial_state.lower()}"
+    return client.put_config(each.name, each.config)
+
+
+def _prune(client: Client, deployments: list[Deployment], *, yes: bool) -> None:
+    described = {each.name for each in deployments}
+    left = [name for name in client.names() if name not in described]
+    if left:
+        confirm(f"Delete {', '.join(left)}, which no file describes", yes=yes)
+        each_of(left, lambda name: client.request("DELETE", client.of(name)), "deleted")
 
 
 @click.command()
@@ -67,44 +108,17 @@ def _put(client: Client, each: Deployment, deadline: float) -> CommandError | No
 @click.pass_obj
 def validate(client: Client, paths: tuple[str, ...]) -> None:
     """Check the connectors that files describe, and deploy nothing."""
-    failures: list[CommandError] = []
     deployments = read(paths)
+    failures: list[CommandError] = []
     for each in deployments:
         try:
-            errors = _errors(client, each)
+            errors = validation_errors(client, each)
         except NoWorkerError:
             raise
         except CommandError as error:
-            failures.append(_about(each, error))
+            failures.append(about(each, error))
             continue
         click.echo(f"{each.name}: {'valid' if not errors else f'{len(errors)} error(s)'}")
         if errors:
-            failures.append(_about(each, CommandError("\n  ".join(["not valid:", *errors]), INVALID)))
+            failures.append(about(each, not_valid(errors)))
     summarise(failures, len(deployments))
-
-
-def _errors(client: Client, each: Deployment) -> list[str]:
-    plugin = each.config.get("connector.class", "")
-    if not plugin:
-        raise CommandError("Missing required option connector.class", INVALID)
-    try:
-        path = f"/connector-plugins/{quote(plugin, safe='')}/config/validate"
-        answer = client.request("PUT", path, each.config)
-    except CommandError as error:
-        if error.exit_code != NOT_FOUND:
-            raise
-        # That the class is unknown is the file's mistake.
-        raise CommandError(error.message, INVALID) from None
-    return [text for config in answer["configs"] for text in config["value"]["errors"]]
-
-
-def _about(each: Deployment, error: CommandError) -> CommandError:
-    named = CommandError(f"{each.file}: {each.name}: {error.message}", error.exit_code)
-    return _scrubbed(named, [each])
-
-
-def _scrubbed(error: CommandError, deployments: list[Deployment]) -> CommandError:
-    message = error.message
-    for each in deployments:
-        message = scrub(message, each.config)
-    return CommandError(message, error.exit_code)

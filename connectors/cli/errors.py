@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import click
 
-__all__ = ["FAILED", "INVALID", "NOT_FOUND", "UNREACHABLE", "CommandError", "NoWorkerError", "summarise"]
+__all__ = ["CONFLICT", "FAILED", "INVALID", "NOT_FOUND", "UNREACHABLE", "CommandError", "NoWorkerError", "summarise"]
 
 FAILED = 1
 INVALID = 2
 NOT_FOUND = 3
+CONFLICT = 4
 UNREACHABLE = 5
 
 

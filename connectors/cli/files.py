@@ -9,7 +9,7 @@ from typing import Any
 
 from connectors.api.errors import did_you_mean
 from connectors.cli.errors import INVALID, CommandError
-from connectors.cli.parsing import parse
+from connectors.cli.parsing import STDIN, parse
 
 __all__ = ["Deployment", "read"]
 
@@ -52,7 +52,10 @@ def read(paths: tuple[str, ...]) -> list[Deployment]:
 
 def _files(paths: tuple[str, ...]) -> Iterator[Path]:
     for path in map(Path, paths):
-        yield from _inside(path) if path.is_dir() else [path]
+        if path == STDIN:
+            yield path
+        else:
+            yield from _inside(path) if path.is_dir() else [path]
 
 
 def _inside(folder: Path) -> list[Path]:

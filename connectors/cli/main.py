@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import click
 
 from connectors.api.errors import did_you_mean
 from connectors.cli.client import Client
+from connectors.cli.contexts import Contexts
 
 __all__ = ["main"]
+
+DEFAULT_URL: Final = "http://127.0.0.1:8083"
 
 
 class _Lazy(click.Group):
     """Loads a command's module at its first use."""
 
     COMMANDS: ClassVar[dict[str, tuple[str, str]]] = {
-        "config": ("inspect", "config"),
+        "completion": ("completion", "completion"),
+        "config": ("config", "config"),
+        "context": ("context", "context"),
         "delete": ("control", "delete"),
         "deploy": ("deploy", "deploy"),
+        "describe": ("describe", "describe"),
+        "dlq": ("dlq", "dlq"),
         "kudu": ("kudu", "kudu"),
         "list": ("inspect", "list_connectors"),
+        "loggers": ("admin", "loggers"),
+        "offsets": ("offsets", "offsets"),
         "pause": ("control", "pause"),
         "plugins": ("inspect", "plugins"),
         "restart": ("control", "restart"),
         "resume": ("control", "resume"),
-        "status": ("inspect", "status"),
+        "run": ("run", "run"),
+        "status": ("status", "status"),
         "stop": ("control", "stop"),
+        "topics": ("admin", "topics"),
+        "transform-test": ("transform_test", "transform_test"),
         "validate": ("deploy", "validate"),
         "worker": ("worker", "worker"),
     }
@@ -59,16 +72,15 @@ class _Lazy(click.Group):
 @click.option(
     "--url",
     envvar="CONNECTORS_URL",
-    default="http://127.0.0.1:8083",
-    show_default=True,
-    help="A worker [CONNECTORS_URL].",
+    help="A worker [CONNECTORS_URL, else the context in use, else http://127.0.0.1:8083].",
 )
 @click.version_option(package_name="faust-connect")
 @click.pass_context
-def main(ctx: click.Context, url: str) -> None:
+def main(ctx: click.Context, url: str | None) -> None:
     """Deploy connectors to a faust-connect worker, and run one.
 
-    Results go to stdout, errors to stderr. `connectors COMMAND --help` says more.
+    Results go to stdout, errors to stderr. `connectors COMMAND --help` says more. CONNECTORS_TOKEN holds a bearer
+    token, CONNECTORS_CA the file with the certificate to trust.
 
     \b
     Exit codes:
@@ -76,6 +88,18 @@ def main(ctx: click.Context, url: str) -> None:
       1  failed
       2  wrong usage, or a configuration that is not valid
       3  no such connector or plugin
+      4  the change conflicts with the state, such as offsets of a connector that is not stopped
       5  worker unreachable, or time is up
     """  # noqa: D301 - \b is for click: leave the lines as they are
-    ctx.obj = Client(url)
+    ctx.obj = _client(url)
+
+
+def _client(url: str | None) -> Client:
+    token, ca = os.environ.get("CONNECTORS_TOKEN"), os.environ.get("CONNECTORS_CA")
+    if url is None:
+        contexts = Contexts.load()
+        chosen = contexts.known.get(contexts.current or "")
+        if chosen is not None:
+            own = os.environ.get(chosen.token_env) if chosen.token_env else None
+            return Client(chosen.url, token=own or token, ca=chosen.ca or ca)
+    return Client(DEFAULT_URL if url is None else url, token=token, ca=ca)

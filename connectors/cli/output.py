@@ -8,13 +8,21 @@ from typing import Any
 
 import click
 
-__all__ = ["format_option", "show"]
+__all__ = ["format_option", "show", "style", "table"]
 
 format_option = click.option(
     "-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", show_default=True, help="Format."
 )
 
-_COLOURS = {"RUNNING": "green", "PAUSED": "yellow", "STOPPED": "yellow", "UNASSIGNED": "yellow", "FAILED": "red"}
+_COLOURS = {
+    "RUNNING": "green",
+    "HEALTHY": "green",
+    "DEGRADED": "yellow",
+    "PAUSED": "yellow",
+    "STOPPED": "yellow",
+    "UNASSIGNED": "yellow",
+    "FAILED": "red",
+}
 
 
 def show(value: Any, columns: dict[str, Any], rows: list[Any], output: str) -> None:
@@ -36,15 +44,27 @@ def show(value: Any, columns: dict[str, Any], rows: list[Any], output: str) -> N
         _table(columns, rows)
 
 
-def _table(columns: dict[str, Any], rows: list[Any]) -> None:
-    from rich.console import Console
+def style(state: str) -> str:
+    """Return a state's name in its colour; click leaves colours out where nobody sees them."""
+    return click.style(state, fg=_COLOURS.get(state))
+
+
+def table(columns: dict[str, Any], rows: list[Any]) -> Any:
+    """Return rich's table of rows; the arguments are those of `show`."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    made = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         cells = [str(cell(row)) for cell in columns.values()]
-        table.add_row(*(Text(text, style=_COLOURS.get(text.partition(" ")[0], "")) for text in cells))
+        made.add_row(*(Text(text, style=_COLOURS.get(text.partition(" ")[0], "")) for text in cells))
+    return made
+
+
+def _table(columns: dict[str, Any], rows: list[Any]) -> None:
+    from rich.console import Console
+
     console = Console()
     # A table in a pipe is never folded.
-    console.print(table, width=None if console.is_terminal else 500, no_wrap=not console.is_terminal, soft_wrap=False)
+    piped = not console.is_terminal
+    console.print(table(columns, rows), width=500 if piped else None, no_wrap=piped, soft_wrap=False)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError
@@ -15,7 +16,10 @@ from ruamel.yaml.resolver import VersionedResolver
 
 from connectors.cli.errors import INVALID, CommandError
 
-__all__ = ["parse"]
+__all__ = ["STDIN", "parse"]
+
+STDIN: Final = Path("-")
+"""Stands for standard input; what comes from there is YAML, of which JSON is a part."""
 
 _PAIR = re.compile(r"((?:\\.|[^\\=:\s])+)\s*[=:]\s*(.*)", re.DOTALL)
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
@@ -31,7 +35,8 @@ def parse(file: Path) -> list[Any]:
         CommandError: It cannot be read or parsed; names file and line.
     """
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        data = sys.stdin.buffer.read() if file == STDIN else file.read_bytes()
+        text = data.decode("utf-8-sig")
     except OSError as error:
         raise CommandError(f"{file}: cannot be read: {error.strerror}", INVALID) from None
     except UnicodeDecodeError as error:

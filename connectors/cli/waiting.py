@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from connectors.cli.client import Client
-from connectors.cli.errors import FAILED, NOT_FOUND, UNREACHABLE, CommandError
+from connectors.cli.errors import FAILED, NOT_FOUND, UNREACHABLE, CommandError, NoWorkerError
 
 __all__ = ["reason", "retried", "until_running"]
 
@@ -21,12 +21,13 @@ _POLL_PAUSE_S = 0.2
 _QUIET_S = 0.5
 
 
-def retried(call: Callable[[], T], deadline: float) -> T:
+def retried(call: Callable[[], T], deadline: float, *, patient: bool = True) -> T:
     """Make a call, again with growing pauses while the worker is starting or its cluster rebalances.
 
     Args:
         call: What to do; may be done twice.
         deadline: Time of `time.monotonic` after which it is not tried again.
+        patient: Whether to wait also for a worker that does not answer at all.
 
     Raises:
         CommandError: It failed for good, or the time is up.
@@ -36,7 +37,8 @@ def retried(call: Callable[[], T], deadline: float) -> T:
         try:
             return call()
         except CommandError as error:
-            if not error.retriable or time.monotonic() >= deadline:
+            hopeless = not error.retriable or (not patient and isinstance(error, NoWorkerError))
+            if hopeless or time.monotonic() >= deadline:
                 raise
             if not told and time.monotonic() - started > _QUIET_S:
                 # A long silence looks like a hang.

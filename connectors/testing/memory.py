@@ -42,7 +42,7 @@ class InMemorySource(SourceConnector):
 
 class _InMemorySourceTask(SourceTask):
     def start(self, props: Mapping[str, str]) -> None:
-        self._options = InMemorySource.config().parse(props)
+        self._options = InMemorySource.parse(props)
         self._place = {"name": self._options["name"]}
         stored = self.context.offset_storage_reader.offset(self._place)
         self._next = stored["next"] if stored else 0
@@ -89,7 +89,7 @@ class InMemorySink(SinkConnector):
 
 class _InMemorySinkTask(SinkTask):
     def start(self, props: Mapping[str, str]) -> None:
-        self._store = InMemorySink.stored.setdefault(InMemorySink.config().parse(props)["name"], {})
+        self._store = InMemorySink.stored.setdefault(InMemorySink.parse(props)["name"], {})
 
     def put(self, records: list[SinkRecord]) -> None:
         self._store.update({(record.topic_partition, record.offset): record for record in records})

@@ -100,7 +100,9 @@ class SinkHarness:
 
     async def start(self) -> None:
         """Plan, start the task, open its partitions."""
-        (props, *_) = await planned(self._connector, self._props, 1)
+        (planned_props, *_) = await planned(self._connector, self._props, 1)
+        # As the runtime does it: a sink is told its topics.
+        props = {"topics": ",".join(sorted({place.topic for place in self._partitions}))} | planned_props
         task = self._connector.task_class()()
         assert isinstance(task, SinkTask)
         self.context = _Context(props, self.reporter)

@@ -23,6 +23,8 @@ class FakeRest:
         statuses: Connector -> the answers of GET status in turn; the last one stays.
         planned: Answers (status, body) that come before all others, whatever is asked.
         requests: What was asked: method, path as it came, headers, body.
+        fixed: Path -> answer of a GET.
+        parts: What follows /connectors/<name>/ -> answer of a GET.
     """
 
     def __init__(self) -> None:
@@ -31,6 +33,8 @@ class FakeRest:
         self.planned: list[tuple[int, Any]] = []
         self.requests: list[tuple[str, str, dict[str, str], Any]] = []
         self.says_change = True
+        self.fixed: dict[str, Any] = {}
+        self.parts: dict[str, Any] = {}
         self.url = ""
 
     def sequence(self, name: str, *states: list[dict[str, Any]]) -> None:
@@ -52,14 +56,23 @@ class FakeRest:
             return 200, {"status": "healthy", "message": ""}, {}
         if path == "/connectors":
             return 200, sorted(self.configs), {}
+        if path.startswith("/connectors?expand="):
+            return 200, self._expanded(path.rpartition("=")[2]), {}
+        if path in self.fixed and method == "GET":
+            return 200, self.fixed[path], {}
         if path == "/connector-plugins":
             return 200, [{"class": "p.CassandraSink", "type": "sink", "version": "1"}], {}
-        if path.endswith("/config/validate"):
+        if path.partition("?")[0].endswith("/config/validate"):
             return self._validated(path.split("/")[2], body)
         if path.startswith("/connectors/"):
             name, _, part = path.removeprefix("/connectors/").partition("/")
             return self._connector(method, unquote(name), part.partition("?")[0], body)
         return 404, {"error_code": 404, "message": "HTTP 404 Not Found"}, {}
+
+    def _expanded(self, what: str) -> dict[str, Any]:
+        if what == "info":
+            return {name: {"info": {"name": name, "config": config}} for name, config in self.configs.items()}
+        return {name: {"status": self._connector("GET", name, "status", None)[1]} for name in sorted(self.configs)}
 
     def _validated(self, plugin: str, body: dict[str, str]) -> tuple[int, Any, dict[str, str]]:
         if plugin != "CassandraSink":
@@ -72,6 +85,13 @@ class FakeRest:
             return self._put(name, body)
         if name not in self.configs:
             return 404, {"error_code": 404, "message": f"Connector {name} not found"}, {}
+        if part in self.parts:
+            if method == "PATCH":
+                return 200, {"message": "The offsets have been altered"}, {}
+            return (200, self.parts[part], {}) if method == "GET" else (200, {"message": "done"}, {})
+        if (method, part) == ("PATCH", "config"):
+            self.configs[name] = {k: v for k, v in (self.configs[name] | body).items() if v is not None}
+            return 200, {"name": name}, {}
         if (method, part) == ("DELETE", ""):
             del self.configs[name]
             return 204, None, {}
@@ -111,7 +131,7 @@ def _handler(rest: FakeRest) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815 - names that http.server calls
+        do_GET = do_PUT = do_POST = do_DELETE = do_PATCH = _serve  # noqa: N815 - names that http.server calls
 
         def log_message(self, *_arguments: Any) -> None:
             """Keep the tests' output clean."""

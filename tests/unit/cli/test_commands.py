@@ -35,6 +35,8 @@ class Worker:
         answer: Any = None
         if path.endswith("/status"):
             answer = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+        elif path == "/connectors?expand=status":
+            answer = {"a": {"status": self.statuses[0]}}
         elif path == "/connectors":
             answer = ["a"]
         elif path.endswith("/validate"):

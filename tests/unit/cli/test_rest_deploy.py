@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from connectors.cli import main
-from connectors.cli.errors import FAILED, INVALID, UNREACHABLE
+from connectors.cli.errors import CONFLICT, FAILED, INVALID, UNREACHABLE
 
 RUNNING = {"state": "RUNNING", "worker_id": "w"}
 STARTING = {"state": "UNASSIGNED", "worker_id": "w"}
@@ -101,7 +101,7 @@ def test_an_answer_that_means_later_is_asked_again(
 def test_a_rebalance_that_does_not_end(rest: Any, cli: Cli, tmp_path: Path) -> None:
     rest.planned = [(409, {"error_code": 409, "message": "rebalance"})] * 99
     result = cli("deploy", written(tmp_path, "name: a\n"), "--timeout", "0.3")
-    assert result.exit_code == FAILED
+    assert result.exit_code == CONFLICT
     assert "rebalance" in result.stderr
 
 

@@ -24,7 +24,7 @@ class JsonLinesTask(SinkTask):
     """Lines carry the record's place, so that a reader can drop what a crash wrote twice; this one does so itself."""
 
     def start(self, props):
-        self.path = Path(JsonLinesSink.config().parse(props)["path"])
+        self.path = Path(JsonLinesSink.parse(props)["path"])
         self.seen = set()
         if self.path.exists():
             self.seen = {tuple(json.loads(line)["place"]) for line in self.path.read_text().splitlines()}

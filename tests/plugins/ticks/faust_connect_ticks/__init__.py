@@ -23,7 +23,7 @@ class TickSource(SourceConnector):
 
 class TickTask(SourceTask):
     def start(self, props):
-        self.options = TickSource.config().parse(props)
+        self.options = TickSource.parse(props)
         stored = self.context.offset_storage_reader.offset({"clock": "wall"})
         self.next = stored["tick"] + 1 if stored else 0
 
