@@ -44,6 +44,7 @@ class SourceRecord:
         source_partition: Names the part of the source that the record comes from.
         source_offset: Where to resume once this record and all before it are stored in Kafka. None where resuming
             after this record is not possible: the offset of the last record that has one is kept.
+        error: Why nothing can be made of what the source holds here, see `errant`; None for a good record.
     """
 
     topic: str
@@ -54,11 +55,50 @@ class SourceRecord:
     timestamp_ms: int | None = None
     source_partition: Mapping[str, Any] | None = None
     source_offset: Mapping[str, Any] | None = None
+    error: Exception | None = None
 
     @classmethod
     def heartbeat(cls, source_partition: Mapping[str, Any], source_offset: Mapping[str, Any]) -> SourceRecord:
         """Return a record that sends nothing and has the offset stored once all before it is acknowledged."""
         return cls("", None, source_partition=source_partition, source_offset=source_offset)
+
+    @classmethod
+    def errant(
+        cls,
+        raw: bytes,
+        error: Exception,
+        *,
+        position: str = "",
+        key: bytes | None = None,
+        headers: Headers | None = None,
+        source_partition: Mapping[str, Any] | None = None,
+        source_offset: Mapping[str, Any] | None = None,
+    ) -> SourceRecord:
+        """Return a record for a piece of the source that cannot be read; `poll` returns it in its place.
+
+        The runtime treats it as `errors.tolerance` says: `none` fails the task, `all` writes it to
+        `errors.deadletterqueue.topic.name`, or logs it and goes on where there is no such topic. An offset at or after
+        it is stored only once the dead letter is acknowledged.
+
+        Args:
+            raw: The bytes as the source holds them; the value of the dead letter.
+            error: Why they cannot be used, as a sentence for the user; it should name the place.
+            position: The place in the source, e.g. `aa000000002:1234`; the header `connect.position`.
+            key: Key of the dead letter.
+            headers: More headers, e.g. the table.
+            source_partition: As in `SourceRecord`.
+            source_offset: As in `SourceRecord`: where to resume behind the piece.
+        """
+        place = [("connect.position", position.encode(errors="replace"))] if position else []
+        return cls(
+            "",
+            raw,
+            key,
+            headers=[*(headers or ()), *place],
+            source_partition=source_partition,
+            source_offset=source_offset,
+            error=error,
+        )
 
 
 @dataclass(slots=True)

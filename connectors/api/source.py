@@ -54,6 +54,9 @@ class SourceTask(Task):
 
     The offset of a record is stored only after that record and every record returned before it are acknowledged.
     A record delivered after the last stored offset is delivered again after a crash: at least once.
+
+    A piece of the source that cannot be read is returned as `SourceRecord.errant(...)` in its place; the runtime's
+    error policy (fail, skip or dead letter) decides.
     """
 
     context: SourceTaskContext

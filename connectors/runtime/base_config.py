@@ -46,6 +46,11 @@ def _common() -> ConfigDef:
         .define("errors.retry.delay.max.ms", Type.LONG, 10_000, doc="Longest pause between tries, in ms.",
                 validator=at_least(1))
         .define("errors.log.enable", Type.BOOLEAN, True, doc="Log each bad record.")
+        .define("errors.deadletterqueue.topic.name", Type.STRING, "", doc="Topic of records that cannot be handled.")
+        .define("errors.deadletterqueue.topic.replication.factor", Type.INT, -1,
+                doc="Its replicas; -1: the broker's default.")
+        .define("errors.deadletterqueue.context.headers.enable", Type.BOOLEAN, True,
+                doc="Tell in headers why and where.")
     )  # fmt: skip
 
 
@@ -73,11 +78,6 @@ def _sink() -> ConfigDef:
                 validator=lambda name, value: regex_list(name, [value]))
         .define("offset.flush.interval.ms", Type.LONG, 1000, doc="How often offsets are committed, in ms.",
                 validator=at_least(1))
-        .define("errors.deadletterqueue.topic.name", Type.STRING, "", doc="Topic of records that cannot be handled.")
-        .define("errors.deadletterqueue.topic.replication.factor", Type.INT, -1,
-                doc="Its replicas; -1: the broker's default.")
-        .define("errors.deadletterqueue.context.headers.enable", Type.BOOLEAN, True,
-                doc="Tell in headers why and where.")
         .define("consumer.override.<option>", Type.STRING, None, doc="Option of librdkafka's consumer.",
                 pattern=rf"consumer\.override\.{_ANY}")
     )  # fmt: skip

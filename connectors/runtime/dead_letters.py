@@ -16,13 +16,13 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from connectors.api.connector import Task
 from connectors.api.errors import ConnectError, DataError, FatalError
-from connectors.api.record import SinkRecord
+from connectors.api.record import Headers, SinkRecord
 from connectors.runtime.kafka_clients import client_options
 from connectors.runtime.metrics import TaskMetrics
 from connectors.runtime.settings import WorkerSettings
 from connectors.runtime.state import TaskId
 
-__all__ = ["DeadLetters"]
+__all__ = ["DeadLetters", "create_topic", "error_headers"]
 
 log = logging.getLogger(__name__)
 
@@ -59,14 +59,7 @@ class DeadLetters:
         """Make the producer, and the topic where it is missing."""
         if not self._topic:
             return
-        admin = AdminClient(self._connection)
-        for future in admin.create_topics([NewTopic(self._topic, 1, self._replicas)]).values():
-            try:
-                future.result(30)
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    message = f"dead-letter topic {self._topic} could not be created: {error.args[0].str()}"
-                    raise FatalError(message) from error
+        create_topic(self._connection, self._topic, self._replicas)
         options = {"enable.idempotence": True, "acks": "all", "linger.ms": 5, "message.timeout.ms": 0}
         self._producer = Producer(self._connection | options)
 
@@ -139,20 +132,54 @@ class DeadLetters:
                 break
         self._producer.poll(0)
 
-    def _context(self, record: SinkRecord, error: Exception, stage: str, what: object) -> list[tuple[str, bytes]]:
-        values = {
+    def _context(self, record: SinkRecord, error: Exception, stage: str, what: object) -> Headers:
+        place = {
             "topic": record.topic_partition.topic,
             "partition": str(record.partition),
             "offset": str(record.offset),
-            "connector.name": self._task_id.connector,
-            "task.id": str(self._task_id.number),
-            "stage": stage,
-            "class.name": _class_name(what),
-            "exception.class.name": _class_name(error),
-            "exception.message": str(error),
-            "exception.stacktrace": "".join(traceback.format_exception(error)),
         }
-        return [(f"__connect.errors.{key}", value.encode(errors="replace")) for key, value in values.items()]
+        return error_headers(place, self._task_id, error, stage, what)
+
+
+def create_topic(connection: dict[str, Any], topic: str, replicas: int) -> None:
+    """Make a dead-letter topic of one partition where it is missing; blocks.
+
+    Raises:
+        FatalError: Kafka refuses.
+    """
+    admin = AdminClient(connection)
+    for future in admin.create_topics([NewTopic(topic, 1, replicas)]).values():
+        try:
+            future.result(30)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                message = f"dead-letter topic {topic} could not be created: {error.args[0].str()}"
+                raise FatalError(message) from error
+
+
+def error_headers(
+    place: Mapping[str, str], task_id: TaskId, error: Exception, stage: str, component: object
+) -> Headers:
+    """Return Kafka Connect's headers of a dead letter.
+
+    Args:
+        place: Where the record comes from: the first headers, by their names without the common prefix.
+        task_id: The task.
+        error: Why the record is bad.
+        stage: Kafka Connect's name of the step that failed, e.g. `VALUE_CONVERTER`.
+        component: What raised the error.
+    """
+    values = {
+        **place,
+        "connector.name": task_id.connector,
+        "task.id": str(task_id.number),
+        "stage": stage,
+        "class.name": _class_name(component),
+        "exception.class.name": _class_name(error),
+        "exception.message": str(error),
+        "exception.stacktrace": "".join(traceback.format_exception(error)),
+    }
+    return [(f"__connect.errors.{key}", value.encode(errors="replace")) for key, value in values.items()]
 
 
 def _class_name(what: object) -> str:

@@ -14,12 +14,13 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from connectors.api.errors import ConnectError, DataError, FatalError
+from connectors.api.errors import ConnectError, FatalError
 from connectors.api.record import RecordMetadata, SourceRecord
 from connectors.api.source import SourceTask
 from connectors.runtime.conversion import Chain, converter
 from connectors.runtime.kafka_clients import client_options, overrides
 from connectors.runtime.source_context import SourceContext, StoredOffsets
+from connectors.runtime.source_letters import Letter, SourceLetters
 from connectors.runtime.task import Report, TaskRunner, TaskSpec
 
 __all__ = ["SourceTaskRunner"]
@@ -71,7 +72,7 @@ class SourceTaskRunner(TaskRunner):
         self._known_topics: set[str] = set()
         self._flush_s = int(spec.props.get("offset.flush.interval.ms", 1000)) / 1000
         self._next_flush = time.monotonic() + self._flush_s
-        self._tolerant = spec.props.get("errors.tolerance") == "all"
+        self._letters = SourceLetters(spec, self.task, self.metrics)
 
     async def open(self) -> None:
         """Make the producer, start the plugin."""
@@ -82,6 +83,7 @@ class SourceTaskRunner(TaskRunner):
         self._admin = AdminClient(connection)
         self._producer = Producer(connection | _PRODUCER | overrides(props, "producer"))
         self._prefix = self.spec.settings.kafka.prefix
+        await self._letters.open()
         self.task.initialize(SourceContext(self.spec, self._stored))
         await self.retried(lambda: self.call(self.task.start, self.spec.plugin_props))
 
@@ -147,33 +149,31 @@ class SourceTaskRunner(TaskRunner):
         try:
             return self._chain.apply(record)
         except Exception as error:
-            self._refuse(record, error)
-            return None
+            return self._letters.letter(record, error, "TRANSFORMATION", self._chain)
 
     def _produce(self, record: SourceRecord, changed: SourceRecord | None) -> None:
         sent = _Sent(self, record)
         self._inflight.append(sent)
+        if changed is not None and type(changed) is not Letter:
+            part = self._key
+            try:
+                key = changed.key
+                if key is not None and not isinstance(key, bytes):
+                    key = part.from_connect(changed.topic, changed.headers, key)
+                part = self._value
+                value = part.from_connect(changed.topic, changed.headers, changed.value)
+            except Exception as error:
+                stage = "KEY_CONVERTER" if part is self._key else "VALUE_CONVERTER"
+                changed = self._letters.letter(record, error, stage, part)
+            else:
+                self._hand_over(sent, changed, key, value)
+                return
+        elif record.error is not None:
+            changed = self._letters.errant(record)
         if changed is None:
             self._leave_out(sent)
-            return
-        try:
-            key = changed.key
-            if key is not None and not isinstance(key, bytes):
-                key = self._key.from_connect(changed.topic, changed.headers, key)
-            value = self._value.from_connect(changed.topic, changed.headers, changed.value)
-        except Exception as error:
-            self._refuse(record, error)
-            self._leave_out(sent)
-            return
-        self._hand_over(sent, changed, key, value)
-
-    def _refuse(self, record: SourceRecord, error: Exception) -> None:
-        """Go on without a record that cannot be transformed or converted, where `errors.tolerance` lets it."""
-        self.metrics.errors.inc()
-        if not self._tolerant:
-            where = f"topic {record.topic}, source offset {record.source_offset}"
-            raise DataError(f"{where}: {type(error).__name__}: {error}") from error
-        log.warning("%s: left out a record of topic %s: %s", self.spec.task_id, record.topic, error)
+        else:
+            self._hand_over(sent, changed, changed.key, changed.value)
 
     def _leave_out(self, sent: _Sent) -> None:
         sent.done = True

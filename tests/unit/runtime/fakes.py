@@ -148,16 +148,18 @@ class FakeProducer:
         FakeProducer.made = self
         self.waiting: list[tuple[str, Any, Any, Any]] = []
         self.sent: list[tuple[str, Any, Any]] = []
+        self.headers: dict[Any, dict[str, bytes]] = {}
         self.acks = True
         self.room = 1_000_000
         self.error: Any = None
         self.lock = threading.Lock()
 
-    def produce(self, topic: str, value: Any = None, key: Any = None, *, on_delivery: Any, **_options: Any) -> None:
+    def produce(self, topic: str, value: Any = None, key: Any = None, *, on_delivery: Any, **options: Any) -> None:
         if len(self.waiting) >= self.room:
             raise BufferError
         with self.lock:
             self.waiting.append((topic, value, key, on_delivery))
+            self.headers[value] = dict(options.get("headers") or ())
 
     def poll(self, timeout: float = 0) -> None:
         time.sleep(min(timeout, 0.005))
