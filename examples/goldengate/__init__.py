@@ -1,0 +1,1 @@
+"""Sample trails of GoldenGate."""
