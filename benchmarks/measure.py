@@ -25,6 +25,7 @@ import confluent_kafka as ck
 import psutil
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.table import Table
 
@@ -244,6 +245,16 @@ class ConnectWorker:
             return None
         except (urllib.error.URLError, ConnectionError):
             return None
+
+    def metrics(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+        """Return the worker's series, name and sorted labels to value; none while it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=20) as response:
+                text = response.read().decode()
+        except (urllib.error.URLError, ConnectionError):
+            return {}
+        families = text_string_to_metric_families(text)
+        return {(each.name, tuple(sorted(each.labels.items()))): each.value for one in families for each in one.samples}
 
     def deploy(self, name: str, config: Mapping[str, str], limit_s: float = 20.0) -> None:
         """Create a connector as soon as REST answers."""
