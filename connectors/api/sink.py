@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from connectors.api.connector import Connector, Task
 from connectors.api.record import SinkRecord, TopicPartition
 
-__all__ = ["ErrantRecordReporter", "SinkConnector", "SinkTask", "SinkTaskContext"]
+__all__ = ["ErrantRecordReporter", "SinkConnector", "SinkTask", "SinkTaskContext", "TableMetrics"]
 
 
 class ErrantRecordReporter(Protocol):
@@ -31,6 +31,27 @@ class ErrantRecordReporter(Protocol):
         """
 
 
+class TableMetrics(Protocol):
+    """Takes what a sink tells about one table; the worker shows it under `/metrics`. May be called from any thread."""
+
+    def stored(self, rows: int, age_s: float | None = None) -> None:
+        """Count rows that became durable.
+
+        Args:
+            rows: How many.
+            age_s: Seconds since the newest of them changed in the source, where that is known.
+        """
+
+    def answered(self, seconds: float) -> None:
+        """Count a request, which may hold many rows, that the target answered after so many seconds."""
+
+    def retried(self, rows: int) -> None:
+        """Count rows that are sent again after a failure that passes."""
+
+    def refused(self, rows: int) -> None:
+        """Count rows that went to the dead letters."""
+
+
 class SinkTaskContext(Protocol):
     """What a sink task may ask of the runtime."""
 
@@ -41,6 +62,9 @@ class SinkTaskContext(Protocol):
     @property
     def errant_record_reporter(self) -> ErrantRecordReporter:
         """Where refused records go."""
+
+    def table_metrics(self, table: str) -> TableMetrics:
+        """Return the series of a table of the target; made at the first call."""
 
     def configs(self) -> dict[str, str]:
         """Return the task's present configuration, secrets resolved."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-__all__ = ["REGISTRY", "TaskMetrics"]
+__all__ = ["REGISTRY", "TableSeries", "TaskMetrics"]
 
 REGISTRY = CollectorRegistry()
 _LABELS = ("connector", "task")
@@ -19,6 +19,51 @@ _RETRIES = Counter("connect_task_error_total_retries", "Calls tried again.", _LA
 _PUT = Histogram("connect_sink_task_put_batch_seconds", "Time of one put.", _LABELS, registry=REGISTRY)
 _LAG = Gauge("connect_sink_record_lag", "Records in Kafka that were not put yet.", _LABELS, registry=REGISTRY)
 _STATE = Gauge("connect_task_status", "1 for the present state.", (*_LABELS, "state"), registry=REGISTRY)
+
+_TABLE = (*_LABELS, "table")
+_ROWS = Counter("connect_sink_table_rows_total", "Rows stored.", _TABLE, registry=REGISTRY)
+_AGAIN = Counter("connect_sink_table_retried_rows_total", "Rows sent again.", _TABLE, registry=REGISTRY)
+_REFUSED = Counter("connect_sink_table_dead_letters_total", "Rows set aside as bad.", _TABLE, registry=REGISTRY)
+_ANSWER = Histogram(
+    "connect_sink_table_request_seconds",
+    "Time of one request, which may hold many rows; its count is the number of requests.",
+    _TABLE,
+    registry=REGISTRY,
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 10),
+)
+_AGE = Gauge(
+    "connect_sink_table_lag_seconds", "From the change in the source to its storing.", _TABLE, registry=REGISTRY
+)
+
+
+class TableSeries:
+    """The series of one table of one task; implements `connectors.api.sink.TableMetrics`."""
+
+    def __init__(self, connector: str, task: int, table: str) -> None:
+        labels = (connector, str(task), table)
+        self._rows = _ROWS.labels(*labels)
+        self._again = _AGAIN.labels(*labels)
+        self._refused = _REFUSED.labels(*labels)
+        self._answer = _ANSWER.labels(*labels)
+        self._age = _AGE.labels(*labels)
+
+    def stored(self, rows: int, age_s: float | None = None) -> None:
+        """Count rows that became durable."""
+        self._rows.inc(rows)
+        if age_s is not None:
+            self._age.set(max(0.0, age_s))
+
+    def answered(self, seconds: float) -> None:
+        """Count a request that was answered."""
+        self._answer.observe(seconds)
+
+    def retried(self, rows: int) -> None:
+        """Count rows that are sent again."""
+        self._again.inc(rows)
+
+    def refused(self, rows: int) -> None:
+        """Count rows that went to the dead letters."""
+        self._refused.inc(rows)
 
 
 class TaskMetrics:

@@ -6,6 +6,7 @@ import threading
 
 from connectors.api.record import TopicPartition
 from connectors.runtime.dead_letters import DeadLetters
+from connectors.runtime.metrics import TableSeries
 from connectors.runtime.task import TaskSpec
 
 __all__ = ["SinkContext"]
@@ -20,11 +21,20 @@ class SinkContext:
         self.commit_requested = False
         self.assigned: set[TopicPartition] = set()
         self._props = spec.plugin_props
+        self._task = spec.task_id.number
+        self._tables: dict[str, TableSeries] = {}
         self._lock = threading.Lock()
         self._rewinds: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
         self._resumed: set[TopicPartition] = set()
         self._timeout_s = 0.0
+
+    def table_metrics(self, table: str) -> TableSeries:
+        """Return the series of a table of the target."""
+        with self._lock:
+            if table not in self._tables:
+                self._tables[table] = TableSeries(self.connector, self._task, table)
+            return self._tables[table]
 
     def configs(self) -> dict[str, str]:
         """Return the task's configuration."""
