@@ -120,8 +120,11 @@ def _part(runs: dict[str, list[SinkRun]], baselines: dict[int, list[float]]) -> 
         middle = sorted(runs[name], key=lambda run: run.rate)[len(runs[name]) // 2]
         part.lines.append((f"sink, {text}", f"{middle.rate / best:.1f}x: {middle.text}"))
         part.result[key] = round(middle.rate)
+        part.result[key.replace("rows_per_s", "p99_ms")] = round(middle.p99_ms, 1)
         part.rss_mb[f"cassandra {name}"] = round(max(run.rss_mb for run in runs[name]))
     part.result["cassandra_rows_per_s"] = part.result["cassandra_single_rows_per_s"]
+    part.result["cassandra_whole_rows_per_s"] = round(median([run.whole for run in runs["replica"]]))
+    part.result["cassandra_best_rows_per_s"] = round(max(run.hot for run in runs["replica"]))
     return part
 
 

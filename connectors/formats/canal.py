@@ -158,30 +158,36 @@ def changes_of(value: dict[str, Any], headers: Headers | None = None) -> list[Ro
     Raises:
         DataError: The message has not the shape that its type promises.
     """
-    ts_us = ts_us_of(headers)
-    position = header_value(headers, POSITION_HEADER)
-    place = position.decode() if position is not None else None
+    ts_us, place = _order_of(headers) if headers else (None, None)
     if not is_flat_message(value):
         return [RowChange("UPSERT", "", "", value, ts_us=ts_us, position=place)]
     kind = value["type"]
     if value.get("isDdl") or kind not in ROW_TYPES:
         return []
     rows = _objects(value, "data")
-    old_rows = _objects(value, "old") if kind == "UPDATE" and value.get("old") is not None else [None] * len(rows)
+    old = value.get("old") if kind == "UPDATE" else None
+    old_rows = [None] * len(rows) if old is None else _objects(value, "old")
     if len(old_rows) != len(rows):
         raise DataError(f"Canal message: data has {len(rows)} rows, old has {len(old_rows)}")
     op: Op = "INSERT" if kind == "INIT" else kind
     database, table = value["database"], value["table"]
     key = tuple(value.get("pkNames") or ())
     types = value.get("mysqlType")
+    if len(rows) == 1:
+        return [RowChange(op, database, table, rows[0], old_rows[0], key, ts_us, place, types)]
     return [
         RowChange(op, database, table, row, old, key, None if ts_us is None else ts_us + i, place, types)
         for i, (row, old) in enumerate(zip(rows, old_rows, strict=True))
     ]
 
 
+def _order_of(headers: Headers) -> tuple[int | None, str | None]:
+    position = header_value(headers, POSITION_HEADER)
+    return ts_us_of(headers), position.decode() if position is not None else None
+
+
 def _objects(value: dict[str, Any], name: str) -> list[Any]:
     rows = value.get(name)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+    if not isinstance(rows, list) or not set(map(type, rows)) <= {dict}:
         raise DataError(f"Canal message of type {value['type']}: {name} must be an array of objects")
     return rows

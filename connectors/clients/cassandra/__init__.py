@@ -9,7 +9,7 @@ from connectors.clients.cassandra.reader import Key, Row, RowReader
 from connectors.clients.cassandra.schema import TableSchema
 from connectors.clients.cassandra.settings import CONSISTENCY_LEVELS, MAX_IN_FLIGHT_LIMIT, CassandraSettings
 from connectors.clients.cassandra.statements import UNSET, Cell, TableStatements, Write, routing_key
-from connectors.clients.cassandra.types import Micros, compile_encoder
+from connectors.clients.cassandra.types import Encode, Micros, compile_encoder
 
 __all__ = [
     "BATCHING",
@@ -20,6 +20,7 @@ __all__ = [
     "CassandraClient",
     "CassandraSettings",
     "Cell",
+    "Encode",
     "Key",
     "Micros",
     "Row",

@@ -1,23 +1,23 @@
 """Writes sent together: fewer requests per row are what makes Cassandra's Python client fast.
 
-A single request costs this client 100 to 200 microseconds of CPU, a row in a batch a third of it. Batches are unlogged:
-every statement in them stands for itself, has its own timestamp and may be repeated, so a batch promises nothing more
-than its statements do one by one.
+Batches are unlogged: every statement in them stands for itself, has its own timestamp and may be repeated, so a batch
+promises nothing more than its statements do one by one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Literal
-
-from cassandra.query import BatchStatement, BatchType
+from typing import Any, Final, Literal, Protocol
 
 from connectors.api.errors import DataError
 from connectors.clients.cassandra.client import CassandraClient
+from connectors.clients.cassandra.requests import WriteRequest
+from connectors.clients.cassandra.ring import Replicas
 from connectors.clients.cassandra.statements import Write, copied
 
 __all__ = ["BATCHING", "Batching", "Pending", "WriteBatches", "group"]
@@ -25,20 +25,31 @@ __all__ = ["BATCHING", "Batching", "Pending", "WriteBatches", "group"]
 Batching = Literal["none", "partition", "replica"]
 
 BATCHING: Final[tuple[Batching, ...]] = ("none", "partition", "replica")
-"""One row a request; rows of one partition together; rows with the same replicas together."""
+"""One row a request; rows of one partition together; also rows with the same replicas together."""
 
 MAX_ROWS: Final[dict[Batching, int]] = {"none": 1, "partition": 50, "replica": 10}
 MAX_BYTES: Final[dict[Batching, int]] = {"none": 0, "partition": 65_536, "replica": 4_800}
 """Over several partitions the server warns, in its log and ours, above 10 partitions and 5 KiB, and refuses above
 50 KiB. Larger batches were hardly faster."""
 
+_OWN_BATCH: Final = 4
+"""From this many waiting rows a partition gets batches of its own, which may be larger and cost the server less."""
+
+Answered = Callable[[Sequence[Write], float], None]
+"""Takes the writes of a request that was answered, and the seconds that it took."""
+
+
+class _Owner(Protocol):
+    def settle(self, index: int, error: BaseException | None) -> None: ...
+
 
 @dataclass(slots=True)
 class Pending:
-    """A write and who waits for it."""
+    """A write, and who is told of its end under which number."""
 
     write: Write
-    done: asyncio.Future[None]
+    owner: _Owner
+    index: int = 0
 
 
 class WriteBatches:
@@ -49,11 +60,13 @@ class WriteBatches:
     Args:
         client: Client to send with.
         batching: What may go into one request.
+        answered: Told of each request that succeeded.
     """
 
-    def __init__(self, client: CassandraClient, batching: Batching) -> None:
+    def __init__(self, client: CassandraClient, batching: Batching, answered: Answered | None = None) -> None:
         self._client = client
         self._batching = batching
+        self._answered = answered
         self._queue: list[Pending] = []
         self._singles: deque[Pending] = deque()
         self._pump: asyncio.Task[None] | None = None
@@ -64,10 +77,21 @@ class WriteBatches:
         Returns:
             Done once the write is durable by the consistency level; fails with the error of `translate`.
         """
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append(Pending(write, done))
+        one = _One(asyncio.get_running_loop().create_future())
+        self._queue.append(Pending(write, one))
         self._wake()
-        return done
+        return one.done
+
+    def submit_all(self, writes: Sequence[Write]) -> asyncio.Future[dict[int, BaseException]]:
+        """Send writes soon. Called on the client's event loop.
+
+        Returns:
+            Done once each is durable or failed: the errors, by the place of the write.
+        """
+        owner = _Many(len(writes), asyncio.get_running_loop().create_future())
+        self._queue += [Pending(write, owner, index) for index, write in enumerate(writes)]
+        self._wake()
+        return owner.done
 
     def _wake(self) -> None:
         # The task starts in the next tick, so that it finds all that this one submits.
@@ -78,7 +102,7 @@ class WriteBatches:
         while self._queue or self._singles:
             waiting, self._queue = self._queue, []
             try:
-                batches = group(waiting, self._place, self._batching)
+                batches = group(waiting, self._replicas, self._batching)
             except Exception as error:  # whatever it is, nobody may wait for ever
                 _fail(waiting, error)
                 continue
@@ -88,19 +112,22 @@ class WriteBatches:
                 await self._send([self._singles.popleft()])
 
     async def _send(self, batch: list[Pending]) -> None:
+        writes = [pending.write for pending in batch]
+        request = WriteRequest(writes, self._client.settings.consistency_level, self._replicas(batch[0]))
         try:
-            reply = await self._client.send(self._statement(batch))
+            reply = await self._client.write(request)
         except Exception as error:  # it belongs to those who wait; the pump must go on
             _fail(batch, error)
         else:
-            reply.add_done_callback(partial(self._settle, batch))
+            reply.add_done_callback(partial(self._settle, batch, writes, time.monotonic()))
 
-    def _settle(self, batch: list[Pending], reply: asyncio.Future[Any]) -> None:
+    def _settle(self, batch: list[Pending], writes: list[Write], sent: float, reply: asyncio.Future[Any]) -> None:
         error = asyncio.CancelledError() if reply.cancelled() else reply.exception()
         if error is None:
+            if self._answered is not None:
+                self._answered(writes, time.monotonic() - sent)
             for pending in batch:
-                if not pending.done.done():
-                    pending.done.set_result(None)
+                pending.owner.settle(pending.index, None)
         elif isinstance(error, DataError) and len(batch) > 1:
             # The server refused the whole batch for one of its rows: one by one, the others are stored.
             self._singles.extend(batch)
@@ -108,45 +135,99 @@ class WriteBatches:
         else:
             _fail(batch, error)
 
-    def _statement(self, batch: list[Pending]) -> Any:
-        if len(batch) == 1:
-            return batch[0].write.statement()
-        settings = self._client.settings
-        statement = BatchStatement(BatchType.UNLOGGED, consistency_level=settings.consistency_level)
-        statement.is_idempotent = True
-        for pending in batch:
-            statement.add(pending.write.statement())
-        return statement
-
-    def _place(self, pending: Pending) -> Hashable:
+    def _replicas(self, pending: Pending) -> Replicas | None:
         write = pending.write
-        if self._batching == "replica":
-            keyspace = write.table.schema.keyspace
-            replicas = self._client.replicas(keyspace, write.partition)
-            if replicas:
-                return keyspace, replicas
-        return id(write.table), write.partition
+        return self._client.replicas(write.table.schema.keyspace, write.partition)
 
 
-def group(pending: Iterable[Pending], place: Callable[[Pending], Hashable], batching: Batching) -> list[list[Pending]]:
-    """Return batches within the limits of rows and bytes, each of one place; a row above the limit stands alone."""
+def group(
+    pending: Iterable[Pending], replicas: Callable[[Pending], Replicas | None], batching: Batching
+) -> list[list[Pending]]:
+    """Return batches within the limits of rows and bytes; a row above the limit stands alone.
+
+    Args:
+        pending: What waits.
+        replicas: Tells who holds a write.
+        batching: What may go together.
+    """
     if batching == "none":
         return [[one] for one in pending]
-    most, limit = MAX_ROWS[batching], MAX_BYTES[batching]
-    batches: list[list[Pending]] = []
-    filling: dict[Hashable, tuple[list[Pending], int]] = {}
+    partitions: dict[tuple[int, bytes], list[Pending]] = {}
     for one in pending:
-        where, size = place(one), one.write.size
-        batch, used = filling.get(where, (None, 0))
-        if batch is None or len(batch) >= most or used + size > limit:
+        write = one.write
+        where = id(write.table), write.partition
+        same = partitions.get(where)
+        if same is None:
+            partitions[where] = [one]
+        else:
+            same.append(one)
+    batches = _Filling("partition")
+    shared = _Filling("replica")
+    for where, rows in partitions.items():
+        held_by = replicas(rows[0]) if batching == "replica" and len(rows) < _OWN_BATCH else None
+        for one in rows:
+            if held_by is None:
+                batches.add(where, one)
+            else:
+                shared.add((one.write.table.schema.keyspace, held_by), one)
+    return batches.full + shared.full
+
+
+class _Filling:
+    """Batches that are being filled, one for each place at a time."""
+
+    def __init__(self, batching: Batching) -> None:
+        self.full: list[list[Pending]] = []
+        self._most, self._limit = MAX_ROWS[batching], MAX_BYTES[batching]
+        self._open: dict[Hashable, tuple[list[Pending], int]] = {}
+
+    def add(self, where: Hashable, one: Pending) -> None:
+        size = one.write.size
+        batch, used = self._open.get(where, (None, 0))
+        if batch is None or len(batch) >= self._most or used + size > self._limit:
             batch, used = [], 0
-            batches.append(batch)
+            self.full.append(batch)
         batch.append(one)
-        filling[where] = batch, used + size
-    return batches
+        self._open[where] = batch, used + size
+
+
+class _One:
+    """Waits for one write."""
+
+    __slots__ = ("done",)
+
+    def __init__(self, done: asyncio.Future[None]) -> None:
+        self.done = done
+
+    def settle(self, _index: int, error: BaseException | None) -> None:
+        if self.done.done():
+            return  # its caller was cancelled
+        if error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(error)
+
+
+class _Many:
+    """Waits for many writes."""
+
+    __slots__ = ("_errors", "_left", "done")
+
+    def __init__(self, count: int, done: asyncio.Future[dict[int, BaseException]]) -> None:
+        self.done = done
+        self._left = count
+        self._errors: dict[int, BaseException] = {}
+        if not count:
+            done.set_result({})
+
+    def settle(self, index: int, error: BaseException | None) -> None:
+        self._left -= 1
+        if error is not None:
+            self._errors[index] = error
+        if not self._left and not self.done.done():
+            self.done.set_result(self._errors)
 
 
 def _fail(batch: list[Pending], error: BaseException) -> None:
     for pending in batch:
-        if not pending.done.done():
-            pending.done.set_exception(copied(error))
+        pending.owner.settle(pending.index, copied(error))

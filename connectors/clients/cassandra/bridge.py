@@ -81,9 +81,9 @@ class Bridge:
         self._replies: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
         self._woken = False
 
-    def submit(self, response: Any) -> asyncio.Future[Any]:
-        """Return a future of a driver's `ResponseFuture`. Called on the loop only."""
-        future: asyncio.Future[Any] = self._loop.create_future()
+    def submit(self, response: Any, future: asyncio.Future[Any] | None = None) -> asyncio.Future[Any]:
+        """Return a future of a driver's `ResponseFuture`, a new one if none is given. Called on the loop only."""
+        future = self._loop.create_future() if future is None else future
         reply = _Reply(self, future)
         response.add_callbacks(reply.result, reply.error)
         return future

@@ -18,7 +18,9 @@ from cassandra.query import tuple_factory
 
 from connectors.api.errors import ConfigError, ConnectError, FatalError, did_you_mean
 from connectors.clients.cassandra.bridge import Bridge, Permits
+from connectors.clients.cassandra.direct import DirectPath, Request
 from connectors.clients.cassandra.errors import translate, translated
+from connectors.clients.cassandra.ring import Replicas, Ring
 from connectors.clients.cassandra.schema import TableSchema
 from connectors.clients.cassandra.settings import CassandraSettings
 
@@ -47,6 +49,8 @@ class CassandraClient:
         self._cluster: Any = None
         self._session: Any = None
         self._bridge: Bridge | None = None
+        self._direct: DirectPath | None = None
+        self._ring: Ring | None = None
         self._permits = Permits(settings.max_in_flight)
         self._closing: asyncio.Future[None] | None = None
 
@@ -72,10 +76,19 @@ class CassandraClient:
         except asyncio.CancelledError:
             opening.add_done_callback(_shut_down)  # the thread cannot be stopped; what it opens must not stay open
             raise
+        self._ring = Ring(self._cluster.metadata)
+        self._direct = DirectPath(
+            self._session,
+            self._permits.release,
+            self._again,
+            lambda error: translate(error, where),
+            self.settings.request_timeout_s,
+        )
 
     async def close(self) -> None:
         """Close the session. May be called again, and without `connect`."""
         cluster, self._cluster, self._session = self._cluster, None, None
+        self._direct = self._ring = None
         if cluster is not None:
             self._closing = asyncio.ensure_future(asyncio.to_thread(cluster.shutdown))
         if self._closing is not None:
@@ -124,11 +137,30 @@ class CassandraClient:
         await self._permits.acquire()
         return self._submit(statement)
 
-    def replicas(self, keyspace: str, routing_key: bytes) -> frozenset[Any]:
-        """Return the hosts that hold a partition; empty where the driver does not know."""
-        return frozenset(self._cluster.metadata.get_replicas(keyspace, routing_key))
+    async def write(self, request: Request) -> asyncio.Future[Any]:
+        """Send writes as soon as a permit is free; the future returned is done when they are durable.
 
-    def _submit(self, statement: Any) -> asyncio.Future[list[tuple[Any, ...]]]:
+        Raises:
+            FatalError: The client is not connected.
+        """
+        await self._permits.acquire()
+        direct = self._direct.send(request) if self._direct is not None else None
+        return self._submit(request.statement()) if direct is None else direct
+
+    def replicas(self, keyspace: str, routing_key: bytes) -> Replicas | None:
+        """Return the hosts that hold a partition; None where the driver does not know."""
+        return self._ring.replicas(keyspace, routing_key) if self._ring is not None else None
+
+    def _again(self, request: Request, future: asyncio.Future[Any]) -> None:
+        """Send writes the driver's own way; their permit is held already."""
+        try:
+            self._submit(request.statement(), future)
+        except Exception as error:  # it belongs to the one who waits
+            future.set_exception(error)
+
+    def _submit(
+        self, statement: Any, future: asyncio.Future[Any] | None = None
+    ) -> asyncio.Future[list[tuple[Any, ...]]]:
         try:
             response = self._open_session().execute_async(statement, timeout=self.settings.request_timeout_s)
         except BaseException as error:
@@ -137,7 +169,7 @@ class CassandraClient:
                 raise
             raise translate(error, self.settings.where) from error
         assert self._bridge is not None
-        return self._bridge.submit(response)
+        return self._bridge.submit(response, future)
 
     def _open_session(self) -> Any:
         if self._session is None:

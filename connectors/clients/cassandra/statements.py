@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,9 +12,9 @@ from cassandra.query import UNSET_VALUE, BoundStatement
 from connectors.api.errors import ConnectError, DataError
 from connectors.clients.cassandra.client import CassandraClient
 from connectors.clients.cassandra.schema import TableSchema, quote
-from connectors.clients.cassandra.types import Encode, Micros, compile_encoder
+from connectors.clients.cassandra.types import Encode, Micros, compile_encoder, fast_encoder
 
-__all__ = ["UNSET", "Cell", "TableStatements", "Write", "bound", "copied", "routing_key"]
+__all__ = ["UNSET", "Cell", "Prepared", "TableStatements", "Write", "bound", "copied", "routing_key"]
 
 UNSET: Final = UNSET_VALUE
 """A cell that is left as it is; None erases it."""
@@ -23,7 +24,15 @@ Cell = Any
 
 _MAX_KEY_BYTES: Final = 65535
 _ROW_BYTES: Final = 50
-_CELL_BYTES: Final = 12
+# The server counts about this for a cell beside its bytes and the four of its length.
+_CELL_BYTES: Final = 8
+_NULL: Final = b"\xff\xff\xff\xff"
+_NOT_SET: Final = b"\xff\xff\xff\xfe"
+
+_int32 = struct.Struct(">i").pack
+_short = struct.Struct(">H").pack
+_timestamp = struct.Struct(">iq").pack
+_ttl = struct.Struct(">ii").pack
 
 
 @dataclass(slots=True)
@@ -43,17 +52,41 @@ class Write:
     ts_us: int
     cells: list[Cell] | None
     ttl_s: int | None = None
+    _wire: bytes | None = None
+    _partition: bytes | None = None
 
     @property
     def partition(self) -> bytes:
         """Routing key of its partition."""
-        return self.table.partition_of(self.key)
+        partition = self._partition
+        if partition is None:
+            partition = self._partition = self.table.partition_of(self.key)
+        return partition
 
     @property
     def size(self) -> int:
         """About the bytes that the server counts for it."""
         cells = self.key if self.cells is None else self.cells
-        return _ROW_BYTES + sum(_CELL_BYTES + len(cell) for cell in cells if cell is not None and cell is not UNSET)
+        return _ROW_BYTES + _CELL_BYTES * len(cells) + len(self.wire)
+
+    @property
+    def wire(self) -> bytes:
+        """Its values as the protocol has them: their number, then each with its length."""
+        wire = self._wire
+        if wire is None:
+            wire = self._wire = self._values()
+        return wire
+
+    def _values(self) -> bytes:
+        stamp = _timestamp(8, self.ts_us)
+        if self.cells is None:
+            return b"".join([_short(len(self.key) + 1), stamp, *[_int32(len(cell)) + cell for cell in self.key]])
+        framed: list[bytes] = [
+            _NULL if cell is None else _NOT_SET if cell is UNSET else _int32(len(cell)) + cell for cell in self.cells
+        ]
+        if self.ttl_s is None:
+            return b"".join([_short(len(framed) + 1), *framed, stamp])
+        return b"".join([_short(len(framed) + 2), *framed, stamp, _ttl(4, self.ttl_s)])
 
     def statement(self) -> Any:
         """Return the driver's bound statement."""
@@ -71,6 +104,28 @@ class Write:
         return Write(self.table, self.key, self.ts_us, cells, later.ttl_s)
 
 
+class Prepared:
+    """A prepared statement, and how requests name it.
+
+    Attributes:
+        statement: The driver's.
+        batch_head: Its kind and id in a batch.
+    """
+
+    __slots__ = ("_id", "_result_id", "batch_head", "statement")
+
+    def __init__(self, statement: Any) -> None:
+        self.statement = statement
+        self._id: bytes = _short(len(statement.query_id)) + statement.query_id
+        result_id = statement.result_metadata_id or b""
+        self._result_id: bytes = _short(len(result_id)) + result_id
+        self.batch_head = b"\1" + self._id
+
+    def execute_head(self, with_result_id: bool) -> bytes:
+        """Return its id for a request of its own; with that of its result since protocol version 5."""
+        return self._id + self._result_id if with_result_id else self._id
+
+
 class TableStatements:
     """The prepared upsert and delete of a table.
 
@@ -86,6 +141,9 @@ class TableStatements:
         self.encoders: tuple[Encode, ...] = tuple(
             compile_encoder(schema.label, name, schema.columns[name], micros) for name in columns
         )
+        # One for each type, as columns of a row often hold the same time.
+        fast = {cql_type: fast_encoder(cql_type, micros) for cql_type in {schema.columns[name] for name in columns}}
+        self.fast: tuple[Encode, ...] = tuple(fast[schema.columns[name]] for name in columns)
         self.key_indexes = tuple(self.columns.index(name) for name in schema.key)
         self._partition_size = len(schema.partition_key)
         self._upsert: Any = None
@@ -102,9 +160,9 @@ class TableStatements:
         marks = ", ".join("?" * len(self.columns))
         key = " AND ".join(f"{quote(name)} = ?" for name in self.schema.key)
         insert = f"INSERT INTO {self.schema.cql} ({names}) VALUES ({marks}) USING TIMESTAMP ?"
-        self._upsert = await client.prepare(insert)
-        self._expiring = await client.prepare(f"{insert} AND TTL ?")
-        self._delete = await client.prepare(f"DELETE FROM {self.schema.cql} USING TIMESTAMP ? WHERE {key}")
+        self._upsert = Prepared(await client.prepare(insert))
+        self._expiring = Prepared(await client.prepare(f"{insert} AND TTL ?"))
+        self._delete = Prepared(await client.prepare(f"DELETE FROM {self.schema.cql} USING TIMESTAMP ? WHERE {key}"))
 
     def encode(self, values: Sequence[Any]) -> list[Cell]:
         """Return the cells of a row.
@@ -115,10 +173,16 @@ class TableStatements:
         Raises:
             DataError: A value does not fit its column.
         """
-        return [
-            value if value is None or value is UNSET else encode(value)
-            for encode, value in zip(self.encoders, values, strict=True)
-        ]
+        try:
+            return [
+                value if value is None or value is UNSET else encode(value)
+                for encode, value in zip(self.fast, values, strict=True)
+            ]
+        except Exception:  # one of them needs more care, or does not fit, which is said of its column then
+            return [
+                value if value is None or value is UNSET else encode(value)
+                for encode, value in zip(self.encoders, values, strict=True)
+            ]
 
     def encode_key(self, values: Sequence[Any]) -> tuple[bytes, ...]:
         """Return the encoded primary key in a row of values as `encode` takes it.
@@ -164,35 +228,51 @@ class TableStatements:
         """Return the routing key in an encoded primary key."""
         return routing_key(key[: self._partition_size])
 
+    def prepared(self, write: Write) -> Prepared:
+        """Return the statement that carries a write out."""
+        made: Prepared = (
+            self._delete if write.cells is None else self._upsert if write.ttl_s is None else self._expiring
+        )
+        return made
+
     def bind(self, write: Write) -> Any:
         """Return the driver's statement of a write."""
+        statement = self.prepared(write).statement
         timestamp = write.ts_us.to_bytes(8, "big", signed=True)
         if write.cells is None:
-            return bound(self._delete, [timestamp, *write.key], write.partition)
+            return bound(statement, [timestamp, *write.key], write.partition)
         if write.ttl_s is None:
-            return bound(self._upsert, [*write.cells, timestamp], write.partition)
+            return bound(statement, [*write.cells, timestamp], write.partition)
         ttl = write.ttl_s.to_bytes(4, "big", signed=True)
-        return bound(self._expiring, [*write.cells, timestamp, ttl], write.partition)
+        return bound(statement, [*write.cells, timestamp, ttl], write.partition)
 
     def _checked(self, key: list[Cell]) -> tuple[bytes, ...]:
+        if (
+            None in key
+            or UNSET in key
+            or max(map(len, key)) > _MAX_KEY_BYTES
+            or not (key[0] or self._partition_size > 1)
+        ):
+            raise self._bad_key(key)
+        return tuple(key)
+
+    def _bad_key(self, key: list[Cell]) -> DataError:
         for name, cell in zip(self.schema.key, key, strict=True):
             if cell is None or cell is UNSET:
                 state = "is missing" if cell is UNSET else "is null"
-                raise DataError(f"key column {self.schema.label}.{name} {state}")
+                return DataError(f"key column {self.schema.label}.{name} {state}")
             if len(cell) > _MAX_KEY_BYTES:
-                raise DataError(
+                return DataError(
                     f"key column {self.schema.label}.{name} has {len(cell)} bytes, {_MAX_KEY_BYTES} are allowed"
                 )
-        if self._partition_size == 1 and not key[0]:
-            raise DataError(f"key column {self.schema.label}.{self.schema.key[0]} is empty")
-        return tuple(key)
+        return DataError(f"key column {self.schema.label}.{self.schema.key[0]} is empty")
 
 
 def routing_key(partition_key: Sequence[bytes]) -> bytes:
     """Return the bytes that decide which hosts hold a partition."""
     if len(partition_key) == 1:
         return partition_key[0]
-    return b"".join(len(part).to_bytes(2, "big") + part + b"\0" for part in partition_key)
+    return b"".join([_short(len(part)) + part + b"\0" for part in partition_key])
 
 
 def bound(prepared: Any, values: list[Cell], partition: bytes) -> Any:

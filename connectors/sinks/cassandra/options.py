@@ -119,7 +119,7 @@ def _write_options() -> ConfigDef:
     result.define(
         "cassandra.max.in.flight",
         Type.INT,
-        128,
+        256,
         doc="Most requests on their way at a time, for each task.",
         validator=between(1, MAX_IN_FLIGHT_LIMIT),
         group=group,

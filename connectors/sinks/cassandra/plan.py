@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import tzinfo
 from typing import Any, Final
 
 from connectors.api.errors import ConfigError, DataError
 from connectors.api.record import SinkRecord, header_value
-from connectors.clients.cassandra import UNSET, CassandraClient, TableSchema, TableStatements, Write
+from connectors.clients.cassandra import UNSET, CassandraClient, Cell, Encode, TableSchema, TableStatements, Write
 from connectors.formats.canal import RowChange
 from connectors.formats.mapping import ColumnSource
 from connectors.formats.temporal import TimestampParser
@@ -20,6 +20,8 @@ __all__ = ["TablePlan", "read_plans"]
 
 Getter = Callable[[SinkRecord, Mapping[str, Any]], Any]
 """Takes a record and one of its rows; returns a value, None for null or `UNSET` where there is nothing."""
+
+Layout = list[tuple[Encode, str | None]]
 
 _LAYOUTS_KEPT: Final = 1000
 
@@ -42,8 +44,11 @@ class TablePlan:
         self.statements = TableStatements(schema, columns, self._micros)
         self._automatic = sources is None
         self._getters = [] if sources is None else [getter(source) for source in sources.values()]
-        # Layouts seen: the fields of a row, in order, to the field of each column.
-        self._layouts: dict[tuple[str, ...], list[str | None]] = {}
+        self._fields = None if sources is None else _plain_fields(sources.values())
+        self._from_fields = self._automatic or self._fields is not None
+        # Layouts seen: the fields of a row, in order, to the encoder and the field of each column.
+        self._layouts: dict[tuple[str, ...], Layout] = {}
+        self._null = UNSET if options.null_to_unset else None
         self._key_fields = _key_fields(schema, columns, sources)
         self._ttl = getter(options.ttl) if isinstance(options.ttl, ColumnSource) else None
         self._timestamp = getter(options.timestamp) if options.timestamp is not None else None
@@ -62,12 +67,11 @@ class TablePlan:
         if self._timestamp is not None:
             ts_us = self._own_timestamp(self._timestamp(record, change.row))
         statements = self.statements
-        values = self._values(record, change.row)
         if change.op == "DELETE":
             if not self.options.deletes_enabled:
                 return []
-            return [statements.delete(statements.encode_key(values), ts_us)]
-        upsert = statements.upsert(statements.encode(values), ts_us, self._seconds_to_live(record, change.row))
+            return [statements.delete(statements.encode_key(self._values(record, change.row)), ts_us)]
+        upsert = statements.upsert(self._cells(record, change.row), ts_us, self._seconds_to_live(record, change.row))
         old = change.old
         if old and self.options.deletes_enabled and (self._automatic or not self._key_fields.isdisjoint(old)):
             before = statements.encode_key(self._values(record, change.key_before()))
@@ -75,25 +79,41 @@ class TablePlan:
                 return [statements.delete(before, ts_us), upsert]
         return [upsert]
 
+    def _cells(self, record: SinkRecord, row: Mapping[str, Any]) -> list[Cell]:
+        if not self._from_fields:
+            return self.statements.encode(self._values(record, row))
+        null = self._null
+        try:
+            return [
+                UNSET if field is None else null if (value := row[field]) is None else encode(value)
+                for encode, field in self._layout(row)
+            ]
+        except Exception:  # one of them needs more care, or does not fit, which is said of its column then
+            return self.statements.encode(self._values(record, row))
+
     def _values(self, record: SinkRecord, row: Mapping[str, Any]) -> list[Any]:
-        if self._automatic:
-            values = [UNSET if field is None else row[field] for field in self._layout(row)]
+        if self._from_fields:
+            values = [UNSET if field is None else row[field] for _, field in self._layout(row)]
         else:
             values = [get(record, row) for get in self._getters]
         if self.options.null_to_unset:
             values = [UNSET if value is None else value for value in values]
         return values
 
-    def _layout(self, row: Mapping[str, Any]) -> list[str | None]:
+    def _layout(self, row: Mapping[str, Any]) -> Layout:
         names = tuple(row)
         layout = self._layouts.get(names)
         if layout is None:
             if len(self._layouts) >= _LAYOUTS_KEPT:
                 self._layouts.clear()
-            folded = {name.lower(): name for name in names}
-            layout = [name if name in row else folded.get(name.lower()) for name in self.statements.columns]
-            self._layouts[names] = layout
+            layout = self._layouts[names] = list(zip(self.statements.fast, self._fields_in(row), strict=True))
         return layout
+
+    def _fields_in(self, row: Mapping[str, Any]) -> list[str | None]:
+        if self._fields is not None:
+            return [name if name in row else None for name in self._fields]
+        folded = {name.lower(): name for name in row}
+        return [name if name in row else folded.get(name.lower()) for name in self.statements.columns]
 
     def _seconds_to_live(self, record: SinkRecord, row: Mapping[str, Any]) -> int | None:
         if self._ttl is None:
@@ -132,6 +152,13 @@ def getter(source: ColumnSource) -> Getter:
         return lambda record, row: record.key.decode() if isinstance(record.key, bytes) else record.key
     find = _field(name)
     return lambda record, row: find(record, record.key) if isinstance(record.key, dict) else UNSET
+
+
+def _plain_fields(sources: Collection[ColumnSource]) -> list[str] | None:
+    """Return the fields of a mapping that takes nothing but fields of the row itself, else None."""
+    if all(source.kind == "value" and "." not in source.name for source in sources):
+        return [source.name for source in sources]
+    return None
 
 
 def _field(name: str) -> Getter:

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final
 
 from connectors.api.connector import Props
 from connectors.api.errors import DataError, RetriableError
-from connectors.api.record import SinkRecord, TopicPartition
+from connectors.api.record import SinkRecord
 from connectors.api.sink import SinkTask
 from connectors.clients.cassandra import CassandraClient, SchemaChangedError, Write, WriteBatches
 from connectors.formats.canal import RowChange, changes_of
 from connectors.formats.temporal import zone_of
 from connectors.sinks.cassandra.config import SinkSettings, parse_settings
+from connectors.sinks.cassandra.flight import Clock, Collected, Flight, set_order
 from connectors.sinks.cassandra.plan import TablePlan, read_plans
 
 __all__ = ["CassandraSinkTask"]
+
+_ROWS_A_TURN: Final = 200
+"""So many rows are planned before others get a turn of the event loop: a few milliseconds."""
+
+_FLIGHTS: Final = 2
+"""So many batches of records are under way while the next one is read and planned; the server never runs dry then."""
 
 
 class CassandraSinkTask(SinkTask):
     """Writes the changes of its partitions.
 
     Every write and delete carries the change's place in the order as its timestamp, so a replay, a duplicate or another
-    order of arrival ends in the same rows. `put` returns when all its rows are durable by the consistency level; that
-    is why the offsets given to `pre_commit` are safe as they are.
+    order of arrival ends in the same rows. Rows are sent while the next records are read and planned; a `put` waits
+    when two before it are under way still, and every commit waits until all are durable by the consistency level.
     """
 
     def __init__(self) -> None:
@@ -31,8 +41,8 @@ class CassandraSinkTask(SinkTask):
         self._client: CassandraClient | None = None
         self._batches: WriteBatches | None = None
         self._plans: dict[str, list[TablePlan]] | None = None
-        # Timestamp (ms) and order (us) of the last record that carries no order of its own, for each partition.
-        self._clocks: dict[TopicPartition, tuple[int, int]] = {}
+        self._flights: deque[Flight] = deque()
+        self._clock: Clock = {}
 
     async def start(self, props: Props) -> None:
         """Connect and check the mappings against the live schema.
@@ -46,89 +56,151 @@ class CassandraSinkTask(SinkTask):
         self._client = CassandraClient(self._settings.client)
         try:
             await self._client.connect()
-            self._batches = WriteBatches(self._client, self._settings.batching)
+            self._batches = WriteBatches(self._client, self._settings.batching, self._answered)
             await self._read_plans()
         except BaseException:
             await self._disconnect()
             raise
 
     async def stop(self) -> None:
-        """Close the session."""
+        """Close the session; what is not durable was not committed."""
+        self._flights.clear()
         await self._disconnect()
 
     def close(self, partitions: Any) -> None:
         """Forget the clocks of partitions that were taken away."""
         for partition in partitions:
-            self._clocks.pop(partition, None)
+            self._clock.pop(partition, None)
 
     async def put(self, records: list[SinkRecord]) -> None:
-        """Store the changes of records; all of them are durable or reported when this returns.
+        """Send the changes of records, when not too many before them are under way.
 
         Raises:
             RetriableError: Cassandra is out of reach or the schema changed; putting the same records again is safe.
         """
-        if self._plans is None:
-            await self._read_plans()
-        clocks = dict(self._clocks)
-        collected = _Collected()
+        clock = dict(self._clock)
         try:
-            for index, record in enumerate(records):
-                self._collect(record, index, collected)
-            await self._store(collected)
+            if self._plans is None:
+                await self._read_plans()
+            flight = Flight(records, clock, await self._collect(records, self._clock))
+            while len(self._flights) >= _FLIGHTS:
+                await self._land(self._flights[0])
         except BaseException:
-            self._clocks = clocks  # the same records, put again, get the same order again
+            self._clock = clock  # the same records, put again, get the same order again
             raise
-        # Dead letters go out when all else is durable: a batch that is put again must not report a record twice.
-        for index, error in sorted(collected.refused.items()):
-            self.context.errant_record_reporter.report(records[index], error)
+        self._flights.append(flight)
+        self._send(flight)
 
-    async def _store(self, collected: _Collected) -> None:
-        assert self._batches is not None
-        writes = list(collected.writes.values())
-        errors = await asyncio.gather(*[self._batches.submit(write) for write, _ in writes], return_exceptions=True)
-        failed = []
-        for (_, indexes), error in zip(writes, errors, strict=True):
-            if isinstance(error, DataError):
-                collected.refuse(indexes, error)
-            elif error is not None:
-                failed.append(error)
-        if any(isinstance(error, SchemaChangedError) for error in failed):
-            self._plans = None
+    async def flush(self, _offsets: Any) -> None:
+        """Wait until all that was put is durable.
+
+        Raises:
+            RetriableError: It is not; the runtime reads it again.
+        """
+        try:
+            while self._flights:
+                await self._land(self._flights[0])
+        except BaseException:
+            self._flights.clear()
+            raise
+
+    async def _land(self, flight: Flight) -> None:
+        """Wait until the rows on their way are durable; those that failed are sent once more by the next call."""
+        if flight.sending is None:
+            await self._prepare(flight)
+            self._send(flight)
+        assert flight.sending is not None
+        errors = await flight.sending
+        flight.sending = None
+        failed = self._sort_out(flight, errors)
         if failed:
             raise next((error for error in failed if not isinstance(error, RetriableError)), failed[0])
+        self._flights.popleft()
+        self._report(flight)
 
-    def _collect(self, record: SinkRecord, index: int, collected: _Collected) -> None:
-        """Plan the writes of a record; a row that cannot be stored does not keep the others from being stored."""
+    def _sort_out(self, flight: Flight, errors: dict[int, BaseException]) -> list[BaseException]:
+        """Keep what must be sent again, note what was refused; returns the errors of the former."""
+        assert flight.collected is not None
+        sent, flight.left = flight.left, []
+        failed = []
+        for place, error in errors.items():
+            write, indexes = sent[place]
+            if isinstance(error, DataError):
+                flight.collected.refuse(indexes, error, write.table.schema.label)
+            else:
+                flight.left.append(sent[place])
+                failed.append(error)
+                self.context.table_metrics(write.table.schema.label).retried(1)
+        if any(isinstance(error, SchemaChangedError) for error in failed):
+            self._plans = flight.collected = None
+        return failed
+
+    async def _prepare(self, flight: Flight) -> None:
+        """Plan the records again where the schema changed."""
+        if self._plans is None:
+            await self._read_plans()
+        if flight.collected is None:
+            flight.collected = await self._collect(flight.records, dict(flight.clock))
+            flight.left = []
+
+    def _send(self, flight: Flight) -> None:
+        assert self._batches is not None
+        assert flight.collected is not None
+        flight.left = flight.left or list(flight.collected.writes.values())
+        flight.sending = self._batches.submit_all([write for write, _ in flight.left])
+
+    def _report(self, flight: Flight) -> None:
+        """Count what is durable, report what cannot be stored.
+
+        Dead letters go out when all else is durable: a batch that is sent again must not report a record twice.
+        """
+        assert flight.collected is not None
+        age_s = time.time() - flight.newest_us() / 1e6
+        for table, rows in flight.rows_by_table().items():
+            self.context.table_metrics(table).stored(rows, age_s)
+        for index, (error, table) in sorted(flight.collected.refused.items()):
+            if table:
+                self.context.table_metrics(table).refused(1)
+            self.context.errant_record_reporter.report(flight.records[index], error)
+
+    def _answered(self, writes: Sequence[Write], seconds: float) -> None:
+        self.context.table_metrics(writes[0].table.schema.label).answered(seconds)
+
+    async def _collect(self, records: list[SinkRecord], clock: Clock) -> Collected:
+        """Plan the writes of records; one that cannot be stored does not keep the others from being stored."""
+        collected = Collected()
+        rows = 0
+        for index, record in enumerate(records):
+            try:
+                changes = _changes(record)
+            except DataError as error:
+                collected.refuse([index], error)
+                continue
+            if changes and changes[0].ts_us is None:
+                set_order(record, changes, clock)
+            for start in range(0, len(changes), _ROWS_A_TURN):
+                part = changes[start : start + _ROWS_A_TURN]
+                self._plan(record, part, index, collected)
+                rows += len(part)
+                if rows >= _ROWS_A_TURN:
+                    rows = 0
+                    await asyncio.sleep(0)
+        return collected
+
+    def _plan(self, record: SinkRecord, changes: list[RowChange], index: int, collected: Collected) -> None:
         assert self._plans is not None
-        try:
-            changes = _changes(record)
-        except DataError as error:
-            collected.refuse([index], error)
-            return
-        plans = self._plans.get(record.topic, [])
-        if changes and not plans:
+        plans = self._plans.get(record.topic)
+        if not plans:
             option = f"topic.{record.topic}.<keyspace>.<table>.mapping"
             collected.refuse([index], DataError(f"topic {record.topic} has no table; set {option}"))
-        clock = self._clock(record, len(changes)) if changes and changes[0].ts_us is None else 0
-        for i, change in enumerate(changes):
-            ts_us = clock + i if change.ts_us is None else change.ts_us
+            return
+        for change in changes:
+            assert change.ts_us is not None
             for plan in plans:
                 try:
-                    collected.add(plan.writes(record, change, ts_us), index)
+                    collected.add(plan.writes(record, change, change.ts_us), index)
                 except DataError as error:
-                    collected.refuse([index], error)
-
-    def _clock(self, record: SinkRecord, rows: int) -> int:
-        """Return the order of a record without one: its timestamp, moved on within the same millisecond.
-
-        Cassandra would merge two writes of a row at the same microsecond cell by cell.
-        """
-        first = record.timestamp_ms * 1000
-        last_ms, last = self._clocks.get(record.topic_partition, (-1, -1))
-        if record.timestamp_ms == last_ms or (record.timestamp_ms > last_ms and first <= last):
-            first = last + 1
-        self._clocks[record.topic_partition] = record.timestamp_ms, first + rows - 1
-        return first
+                    collected.refuse([index], error, plan.schema.label)
 
     async def _read_plans(self) -> None:
         assert self._client is not None
@@ -139,27 +211,6 @@ class CassandraSinkTask(SinkTask):
         client, self._client = self._client, None
         if client is not None:
             await client.close()
-
-
-class _Collected:
-    """The writes of a batch, and the records that cannot be stored, by their place in the batch."""
-
-    def __init__(self) -> None:
-        self.writes: dict[tuple[int, tuple[bytes, ...], int], tuple[Write, list[int]]] = {}
-        self.refused: dict[int, DataError] = {}
-
-    def add(self, writes: list[Write], index: int) -> None:
-        for write in writes:
-            where = (id(write.table), write.key, write.ts_us)
-            before = self.writes.get(where)
-            if before is None:
-                self.writes[where] = write, [index]
-            else:
-                self.writes[where] = before[0].absorb(write), [*before[1], index]
-
-    def refuse(self, indexes: list[int], error: DataError) -> None:
-        for index in indexes:
-            self.refused.setdefault(index, error)
 
 
 def _changes(record: SinkRecord) -> list[RowChange]:

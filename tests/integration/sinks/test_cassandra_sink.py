@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from unittest.mock import Mock
 
 import orjson
 import pytest
@@ -50,10 +51,14 @@ class Context:
 
     def __init__(self) -> None:
         self.reported: list[tuple[SinkRecord, Exception]] = []
+        self.tables: dict[str, Mock] = {}
 
     @property
     def errant_record_reporter(self) -> Context:
         return self
+
+    def table_metrics(self, table: str) -> Mock:
+        return self.tables.setdefault(table, Mock())
 
     def report(self, record: SinkRecord, error: Exception) -> Future[None]:
         self.reported.append((record, error))
@@ -120,13 +125,18 @@ def stored(session: Any, keyspace: str) -> list[dict[str, Any]]:
     return sorted((row._asdict() for row in rows), key=lambda row: row["aid"])
 
 
+async def store(task: CassandraSinkTask, records: list[SinkRecord]) -> None:
+    await task.put(records)
+    await task.flush({})
+
+
 def dead(task: CassandraSinkTask) -> list[str]:
     return [str(error) for _, error in task.context.reported]  # type: ignore[attr-defined]
 
 
 async def test_the_seed_row_is_stored_exactly(start: Start, session: Any, keyspace: str) -> None:
     task = await start()
-    await task.put([canal("INSERT", ROW, ts_us=1000)])
+    await store(task, [canal("INSERT", ROW, ts_us=1000)])
     moment = datetime(2019, 11, 22, 2, 0, 0, 123000)  # noqa: DTZ001 - the driver hands out naive UTC
     assert stored(session, keyspace) == [
         {
@@ -153,50 +163,50 @@ async def test_the_seed_row_is_stored_exactly(start: Start, session: Any, keyspa
 
 async def test_update_then_delete(start: Start, session: Any, keyspace: str) -> None:
     task = await start()
-    await task.put([canal("INSERT", ROW, ts_us=1000)])
-    await task.put([canal("UPDATE", ROW | {"age": "14"}, ts_us=2000, old=[{"age": "13"}])])
+    await store(task, [canal("INSERT", ROW, ts_us=1000)])
+    await store(task, [canal("UPDATE", ROW | {"age": "14"}, ts_us=2000, old=[{"age": "13"}])])
     assert [row["age"] for row in stored(session, keyspace)] == [14]
-    await task.put([canal("DELETE", ROW | {"age": "14"}, ts_us=3000)])
+    await store(task, [canal("DELETE", ROW | {"age": "14"}, ts_us=3000)])
     assert stored(session, keyspace) == []
 
 
 async def test_a_replay_of_an_old_insert_stays_deleted(start: Start, session: Any, keyspace: str) -> None:
     task = await start()
     history = [canal("INSERT", ROW, ts_us=1000), canal("DELETE", ROW, ts_us=2000)]
-    await task.put(history)
-    await task.put(history[:1])
+    await store(task, history)
+    await store(task, history[:1])
     assert stored(session, keyspace) == []
-    await task.put([canal("INSERT", ROW, ts_us=3000), *history])
+    await store(task, [canal("INSERT", ROW, ts_us=3000), *history])
     assert len(stored(session, keyspace)) == 1
 
 
 async def test_null_erases_and_absent_leaves(start: Start, session: Any, keyspace: str) -> None:
     task = await start()
     partial = {name: ROW[name] for name in ("aid", "astyle", "astatus", "ts_create_time")}
-    await task.put([canal("INSERT", ROW, ts_us=1000)])
-    await task.put([canal("UPDATE", partial | {"aname": None}, ts_us=2000)])
+    await store(task, [canal("INSERT", ROW, ts_us=1000)])
+    await store(task, [canal("UPDATE", partial | {"aname": None}, ts_us=2000)])
     row = stored(session, keyspace)[0]
     assert (row["aname"], row["age"]) == (None, 13)
 
 
 async def test_null_to_unset_leaves(start: Start, session: Any, keyspace: str) -> None:
     task = await start(**{f"topic.m.pojo.{keyspace}.m_pojo.null.to.unset": "true"})
-    await task.put([canal("INSERT", ROW, ts_us=1000), canal("UPDATE", ROW | {"aname": None}, ts_us=2000)])
+    await store(task, [canal("INSERT", ROW, ts_us=1000), canal("UPDATE", ROW | {"aname": None}, ts_us=2000)])
     assert stored(session, keyspace)[0]["aname"] == "NAME-1"
 
 
 async def test_a_key_change_deletes_the_old_row(start: Start, session: Any, keyspace: str) -> None:
     task = await start()
-    await task.put([canal("INSERT", ROW, ts_us=1000)])
-    await task.put([canal("UPDATE", ROW | {"astatus": "02"}, ts_us=2000, old=[{"astatus": "01"}])])
+    await store(task, [canal("INSERT", ROW, ts_us=1000)])
+    await store(task, [canal("UPDATE", ROW | {"astatus": "02"}, ts_us=2000, old=[{"astatus": "01"}])])
     assert [row["astatus"] for row in stored(session, keyspace)] == ["02"]
-    await task.put([canal("INSERT", ROW, ts_us=1000)])
+    await store(task, [canal("INSERT", ROW, ts_us=1000)])
     assert [row["astatus"] for row in stored(session, keyspace)] == ["02"]
 
 
 async def test_deletes_can_be_switched_off(start: Start, session: Any, keyspace: str) -> None:
     task = await start(**{f"topic.m.pojo.{keyspace}.m_pojo.deletes.enabled": "false"})
-    await task.put([canal("INSERT", ROW, ts_us=1000), canal("DELETE", ROW, ts_us=2000)])
+    await store(task, [canal("INSERT", ROW, ts_us=1000), canal("DELETE", ROW, ts_us=2000)])
     assert len(stored(session, keyspace)) == 1
 
 
@@ -204,11 +214,11 @@ async def test_rows_of_the_same_time_are_not_torn(start: Start, session: Any, ke
     """Cassandra alone would keep the greater cell of each column: aname Z of the one, age 99 of the other."""
     task = await start()
     ties = [ROW | {"aname": "Z", "age": "1"}, ROW | {"aname": "A", "age": "99"}]
-    await task.put([canal("INSERT", row, ts_us=5000) for row in ties])
+    await store(task, [canal("INSERT", row, ts_us=5000) for row in ties])
     row = stored(session, keyspace)[0]
     assert (row["aname"], row["age"]) == ("A", 99)
     for n in (*range(90, 95), 10):
-        await task.put([canal("INSERT", ROW | {"aname": str(n), "age": str(100 - n)}, ts_us=None, offset=n)])
+        await store(task, [canal("INSERT", ROW | {"aname": str(n), "age": str(100 - n)}, ts_us=None, offset=n)])
     row = stored(session, keyspace)[0]
     assert (row["aname"], row["age"]) == ("10", 90)
 
@@ -229,7 +239,7 @@ async def test_bad_rows_are_reported_and_their_neighbours_stored(start: Start, s
     for i, change in enumerate(bad):
         good = canal("INSERT", ROW | {"aid": f"good-{i}"}, ts_us=1000 + i, offset=2 * i)
         records += [good, sink_record(ROW | {"aid": f"bad-{i}"} | change, 1000 + i, 2 * i + 1)]
-    await task.put(records)
+    await store(task, records)
     assert [row["aid"] for row in stored(session, keyspace)] == [f"good-{i}" for i in range(len(bad))]
     reported = task.context.reported
     assert [record.offset for record, _ in reported] == [2 * i + 1 for i in range(len(bad))]
@@ -252,15 +262,15 @@ async def test_tombstones_and_ddl_are_skipped(start: Start, session: Any, keyspa
     task = await start()
     tombstone = SinkRecord("m.pojo", 0, 0, b"k", None, [], 0)
     ddl = SinkRecord("m.pojo", 0, 1, None, [], [], 0)
-    await task.put([tombstone, ddl])
-    await task.put([])
+    await store(task, [tombstone, ddl])
+    await store(task, [])
     assert stored(session, keyspace) == []
     assert dead(task) == []
 
 
 async def test_a_value_that_is_no_row_is_reported(start: Start) -> None:
     task = await start()
-    await task.put([SinkRecord("m.pojo", 0, 0, None, "text", [], 0)])
+    await store(task, [SinkRecord("m.pojo", 0, 0, None, "text", [], 0)])
     assert dead(task) == ["a row is needed, not str; set value.converter to canal-json"]
 
 
@@ -272,7 +282,7 @@ async def test_plain_json_with_a_mapping(start: Start, session: Any, keyspace: s
     )
     task = await start(**{f"topic.m.pojo.{keyspace}.m_pojo.mapping": mapping})
     value = {"aid": "a", "astyle": "s", "astatus": "1", "logTime": 5, "age": 7, "energy": 12.3, "createTime": CREATED}
-    await task.put([SinkRecord("m.pojo", 0, 3, b"k", value, [("source", b"job")], 1_574_388_000_000)])
+    await store(task, [SinkRecord("m.pojo", 0, 3, b"k", value, [("source", b"job")], 1_574_388_000_000)])
     assert dead(task) == []
     row = stored(session, keyspace)[0]
     assert (row["aid"], row["log_time"], row["energy"], row["aname"]) == ("a", 5, Decimal("12.3"), "job")
@@ -291,7 +301,7 @@ async def test_one_topic_to_two_tables_with_ttl_and_timestamp(start: Start, sess
             f"{prefix}.timestamp": "value.log_time",
         }
     )
-    await task.put([canal("INSERT", ROW, ts_us=1000)])
+    await store(task, [canal("INSERT", ROW, ts_us=1000)])
     name, left, written = session.execute(f"SELECT aname, ttl(aname), writetime(aname) FROM {keyspace}.names").one()
     assert name == "NAME-1"
     assert 900 < left <= 1000
@@ -303,7 +313,7 @@ async def test_one_topic_to_two_tables_with_ttl_and_timestamp(start: Start, sess
 async def test_many_rows_whatever_shares_a_request(start: Start, session: Any, keyspace: str, batch: str) -> None:
     task = await start(**{"cassandra.batch": batch, "cassandra.max.in.flight": "16"})
     records = [canal("INSERT", ROW | {"aid": f"{i:04}", "age": str(i)}, ts_us=i + 1) for i in range(1500)]
-    await task.put(records)
+    await store(task, records)
     assert [(row["aid"], row["age"]) for row in stored(session, keyspace)] == [(f"{i:04}", i) for i in range(1500)]
 
 
@@ -334,12 +344,12 @@ async def test_all_mapping_errors_come_at_once(start: Start, session: Any, keysp
 
 async def test_a_dropped_column_is_found_out(start: Start, session: Any, keyspace: str) -> None:
     task = await start()
-    await task.put([canal("INSERT", ROW, ts_us=1000)])
+    await store(task, [canal("INSERT", ROW, ts_us=1000)])
     await asyncio.to_thread(session.execute, f"ALTER TABLE {keyspace}.m_pojo DROP age")
     record = canal("INSERT", ROW | {"aname": "after"}, ts_us=2000)
     with pytest.raises(RetriableError):
-        await task.put([record])
-    await task.put([record])
+        await store(task, [record])
+    await store(task, [record])
     assert stored(session, keyspace)[0]["aname"] == "after"
     assert dead(task) == []
 

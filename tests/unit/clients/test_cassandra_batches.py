@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from cassandra.query import BatchStatement
@@ -14,10 +15,13 @@ from connectors.api.errors import DataError, RetriableError
 from connectors.clients.cassandra import UNSET, CassandraSettings, TableSchema, TableStatements, Write, WriteBatches
 from connectors.clients.cassandra.batches import MAX_BYTES, MAX_ROWS, Pending, group
 from connectors.clients.cassandra.reader import RowReader
+from connectors.clients.cassandra.requests import WriteRequest
+from connectors.clients.cassandra.ring import Replicas
 from connectors.formats.temporal import TimestampParser
 
 SCHEMA = TableSchema("k", "t", {"a": "text", "b": "int", "v": "text"}, ("a",), ("b",))
 COMPOSITE = TableSchema("k", "u", {"a": "text", "b": "int", "v": "text"}, ("a", "b"))
+REPLICAS = Replicas(("h",))
 
 
 class Prepared:
@@ -29,6 +33,7 @@ class Prepared:
     column_metadata: tuple[Any, ...] = ()
     routing_key_indexes = (0,)
     result_metadata = None
+    result_metadata_id = b"r"
 
     def __init__(self, cql: str) -> None:
         self.query_string = cql
@@ -46,8 +51,11 @@ class Client:
     async def prepare(self, cql: str) -> Prepared:
         return Prepared(cql)
 
-    def replicas(self, keyspace: str, routing_key: bytes) -> frozenset[str]:
-        return frozenset({"h"})
+    def replicas(self, keyspace: str, routing_key: bytes) -> Replicas:
+        return REPLICAS
+
+    async def write(self, request: WriteRequest) -> asyncio.Future[Any]:
+        return await self.send(request.statement())
 
     async def send(self, statement: Any) -> asyncio.Future[Any]:
         self.sent.append(statement)
@@ -86,6 +94,27 @@ async def test_rows_of_a_partition_go_together() -> None:
     client = Client()
     await submitted(client, "partition", [(f"a{i % 2}", i, "v") for i in range(120)])
     assert sorted(sizes(client)) == [10, 10, 50, 50]
+
+
+async def test_many_rows_of_a_partition_get_batches_of_their_own() -> None:
+    client = Client()
+    await submitted(client, "replica", [("a" if i % 2 else f"b{i}", i, "v") for i in range(100)])
+    assert sorted(sizes(client)) == [10, 10, 10, 10, 10, 50]
+
+
+async def test_errors_of_many_writes_come_by_their_place() -> None:
+    def answer(statement: Any) -> list[Any]:
+        if statement.values[2] == b"bad":
+            raise DataError("refused")
+        return []
+
+    client = Client(answer)
+    table = await statements(client)
+    batches = WriteBatches(client, "none")  # type: ignore[arg-type]
+    rows = [("a", 1, "v"), ("b", 2, "bad"), ("c", 3, "v")]
+    outcome = await batches.submit_all([table.upsert(table.encode(row), 1) for row in rows])
+    assert [(place, str(error)) for place, error in outcome.items()] == [(1, "refused")]
+    assert await batches.submit_all([]) == {}
 
 
 async def test_no_batches() -> None:
@@ -141,12 +170,8 @@ async def test_a_cancelled_waiter_leaves_its_neighbours_alone() -> None:
 
 async def test_groups_respect_both_limits() -> None:
     table = await statements(Client())
-    loop = asyncio.get_running_loop()
-    pending = [
-        Pending(table.upsert(table.encode((f"a{i}", i, "v" * (i % 7) * 300)), 1), loop.create_future())
-        for i in range(500)
-    ]
-    batches = group(pending, lambda _: "one place", "replica")
+    pending = [Pending(table.upsert(table.encode((f"a{i}", i, "v" * (i % 7) * 300)), 1), Mock(), i) for i in range(500)]
+    batches = group(pending, lambda _: REPLICAS, "replica")
     assert [one for batch in batches for one in batch] == pending
     assert all(len(batch) <= MAX_ROWS["replica"] for batch in batches)
     assert all(len(batch) == 1 or sum(one.write.size for one in batch) <= MAX_BYTES["replica"] for batch in batches)
