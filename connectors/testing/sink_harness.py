@@ -10,7 +10,7 @@ from connectors.api.record import SinkRecord, TopicPartition
 from connectors.api.sink import SinkConnector, SinkTask
 from connectors.testing.calls import call, planned
 
-__all__ = ["Reporter", "SinkHarness"]
+__all__ = ["Reporter", "SinkHarness", "TableCounts"]
 
 
 class Reporter:
@@ -31,6 +31,31 @@ class Reporter:
         return done
 
 
+class TableCounts:
+    """What a sink told about one table."""
+
+    def __init__(self) -> None:
+        self.rows = self.requests = self.rows_again = self.dead_letters = 0
+        self.age_s: float | None = None
+
+    def stored(self, rows: int, age_s: float | None = None) -> None:
+        """Count rows that became durable."""
+        self.rows += rows
+        self.age_s = age_s
+
+    def answered(self, seconds: float) -> None:
+        """Count a request."""
+        self.requests += 1
+
+    def retried(self, rows: int) -> None:
+        """Count rows that are sent again."""
+        self.rows_again += rows
+
+    def refused(self, rows: int) -> None:
+        """Count rows that went to the dead letters."""
+        self.dead_letters += rows
+
+
 class _Context:
     def __init__(self, props: dict[str, str], reporter: Reporter) -> None:
         self.connector = "conformance"
@@ -39,7 +64,11 @@ class _Context:
         self.rewinds: dict[TopicPartition, int] = {}
         self.paused: set[TopicPartition] = set()
         self.commits_requested = 0
+        self.tables: dict[str, TableCounts] = {}
         self._props = props
+
+    def table_metrics(self, table: str) -> TableCounts:
+        return self.tables.setdefault(table, TableCounts())
 
     def configs(self) -> dict[str, str]:
         return dict(self._props)

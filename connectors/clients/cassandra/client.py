@@ -212,7 +212,7 @@ class CassandraClient:
         if name not in tables:
             near = did_you_mean(table, tables)
             raise ConfigError(f"Keyspace {space} of Cassandra at {self.settings.where} has no table {table}{near}")
-        return TableSchema.of(tables[name])
+        return TableSchema.of(tables[name], metadata.keyspaces[space].user_types)
 
 
 def _new_cluster(settings: CassandraSettings) -> Any:

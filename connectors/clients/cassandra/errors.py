@@ -21,7 +21,7 @@ from cassandra.protocol import ErrorMessage, SyntaxException
 
 from connectors.api.errors import ConfigError, ConnectError, DataError, FatalError, RetriableError
 
-__all__ = ["SchemaChangedError", "translate", "translated"]
+__all__ = ["ReasonError", "SchemaChangedError", "translate", "translated"]
 
 DRIVER_ERRORS: Final = (DriverException, NoHostAvailable, ConnectionException, ErrorMessage, OSError)
 
@@ -33,6 +33,10 @@ _SCHEMA_SIGNS: Final = (
     "does not exist",
     "was dropped",
 )
+
+
+class ReasonError(ValueError):
+    """A value that does not fit, with a text that helps the reader."""
 
 
 class SchemaChangedError(RetriableError):

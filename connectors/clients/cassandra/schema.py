@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.api.errors import did_you_mean
+from connectors.clients.cassandra.nested import UserTypes
 from connectors.clients.cassandra.types import is_supported
 
 __all__ = ["TableSchema", "quote"]
@@ -28,6 +29,7 @@ class TableSchema:
         columns: Column to CQL type.
         partition_key: Columns of the partition key, in order.
         clustering: Clustering columns, in order.
+        user_types: User-defined types of the keyspace: their fields, in order, and the types of those.
         newest_first: Whether the first row of a partition is the one with the greatest first clustering column.
     """
 
@@ -37,10 +39,11 @@ class TableSchema:
     partition_key: tuple[str, ...]
     clustering: tuple[str, ...] = ()
     newest_first: bool = True
+    user_types: UserTypes = field(default_factory=dict)
 
     @classmethod
-    def of(cls, metadata: Any) -> TableSchema:
-        """Return the schema in the driver's `TableMetadata`."""
+    def of(cls, metadata: Any, user_types: Mapping[str, Any] | None = None) -> TableSchema:
+        """Return the schema in the driver's `TableMetadata`, and `UserType`s of its keyspace by name."""
         clustering = tuple(column.name for column in metadata.clustering_key)
         return cls(
             metadata.keyspace_name,
@@ -49,6 +52,10 @@ class TableSchema:
             tuple(column.name for column in metadata.partition_key),
             clustering,
             not clustering or bool(metadata.clustering_key[0].is_reversed),
+            {
+                name: dict(zip(found.field_names, map(str, found.field_types), strict=True))
+                for name, found in (user_types or {}).items()
+            },
         )
 
     @property
@@ -81,7 +88,10 @@ class TableSchema:
             key: Key columns that must be among them; all of the primary key when left out.
         """
         if "counter" in self.columns.values():
-            return [f"Option {option}: {self.label} has counters, whose updates cannot be repeated safely"]
+            return [
+                f"Option {option}: {self.label} has counters, whose updates cannot be repeated safely: a replay would "
+                "count twice; write the rows to a table without counters and count there"
+            ]
         errors = []
         found = {self.find(column) for column in columns}
         for column in columns:
@@ -89,7 +99,7 @@ class TableSchema:
             if name is None:
                 near = did_you_mean(column, self.columns)
                 errors.append(f"Option {option}: table {self.label} has no column {column}{near}")
-            elif not is_supported(self.columns[name]):
+            elif not is_supported(self.columns[name], self.user_types):
                 errors.append(f"Option {option}: type {self.columns[name]} of {self.label}.{name} is not supported")
         missing = [name for name in (self.key if key is None else key) if name not in found]
         errors += [f"Option {option}: key column {name} of {self.label} is not mapped" for name in missing]

@@ -133,16 +133,23 @@ class TableStatements:
         schema: The table.
         columns: Columns that an upsert sets, exact names, the whole primary key among them.
         micros: Reads times, see `compile_encoder`.
+        binary: How texts hold bytes, see `compile_encoder`.
     """
 
-    def __init__(self, schema: TableSchema, columns: Sequence[str], micros: Micros) -> None:
+    def __init__(self, schema: TableSchema, columns: Sequence[str], micros: Micros, *, binary: str = "latin1") -> None:
         self.schema = schema
         self.columns = tuple(columns)
         self.encoders: tuple[Encode, ...] = tuple(
-            compile_encoder(schema.label, name, schema.columns[name], micros) for name in columns
+            compile_encoder(
+                schema.label, name, schema.columns[name], micros, binary=binary, user_types=schema.user_types
+            )
+            for name in columns
         )
         # One for each type, as columns of a row often hold the same time.
-        fast = {cql_type: fast_encoder(cql_type, micros) for cql_type in {schema.columns[name] for name in columns}}
+        fast = {
+            cql_type: fast_encoder(cql_type, micros, binary=binary, user_types=schema.user_types)
+            for cql_type in {schema.columns[name] for name in columns}
+        }
         self.fast: tuple[Encode, ...] = tuple(fast[schema.columns[name]] for name in columns)
         self.key_indexes = tuple(self.columns.index(name) for name in schema.key)
         self._partition_size = len(schema.partition_key)

@@ -8,6 +8,7 @@ Source: CQL binary protocol v5, sections "notations" and "data type serializatio
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import re
 import reprlib
@@ -22,8 +23,11 @@ from uuid import UUID
 import orjson
 
 from connectors.api.errors import ConfigError, DataError
+from connectors.clients.cassandra.durations import encode_duration
+from connectors.clients.cassandra.errors import ReasonError
+from connectors.clients.cassandra.nested import UserTypes, nested_encoder
 
-__all__ = ["Encode", "Micros", "compile_encoder", "fast_encoder", "is_supported"]
+__all__ = ["BINARY_MODES", "Encode", "Micros", "compile_encoder", "fast_encoder", "is_supported"]
 
 Encode = Callable[[Any], bytes]
 """Turns a value that is not None into the bytes of a column."""
@@ -48,7 +52,15 @@ _float = struct.Struct(">f").pack
 _double = struct.Struct(">d").pack
 
 
-def compile_encoder(table: str, column: str, cql_type: str, micros: Micros) -> Encode:
+def compile_encoder(
+    table: str,
+    column: str,
+    cql_type: str,
+    micros: Micros,
+    *,
+    binary: str = "latin1",
+    user_types: UserTypes | None = None,
+) -> Encode:
     """Return the function that encodes values for a column.
 
     Args:
@@ -56,14 +68,15 @@ def compile_encoder(table: str, column: str, cql_type: str, micros: Micros) -> E
         column: Name of the column.
         cql_type: Its type as the schema tells it, e.g. `decimal`.
         micros: Reads times; knows the zone of texts without one.
+        binary: How texts hold bytes: one of `BINARY_MODES`.
+        user_types: The keyspace's.
 
     Raises:
         ConfigError: The type is not supported.
     """
-    encode = _timestamp_encoder(micros) if cql_type == "timestamp" else _ENCODERS.get(cql_type)
-    if encode is None:
+    convert = _encoder(cql_type, micros, binary, user_types)
+    if convert is None:
         raise ConfigError(f"column {table}.{column}: type {cql_type} is not supported")
-    convert = encode
 
     def encoder(value: Any) -> bytes:
         try:
@@ -75,26 +88,37 @@ def compile_encoder(table: str, column: str, cql_type: str, micros: Micros) -> E
     return encoder
 
 
-def fast_encoder(cql_type: str, micros: Micros) -> Encode:
+def fast_encoder(
+    cql_type: str, micros: Micros, *, binary: str = "latin1", user_types: UserTypes | None = None
+) -> Encode:
     """Return an encoder for the usual case: it may raise anything where `compile_encoder`'s is to be asked.
 
     Args:
         cql_type: A type that is supported.
         micros: Reads times.
+        binary: How texts hold bytes.
+        user_types: The keyspace's.
     """
     if cql_type == "timestamp":
         # A row often holds one time in several columns, and neighbours hold the same.
         return lru_cache(_TIMES_KEPT, typed=True)(_timestamp_encoder(micros))
-    return _FAST.get(cql_type) or _ENCODERS[cql_type]
+    found = _FAST.get(cql_type) or _encoder(cql_type, micros, binary, user_types)
+    assert found is not None
+    return found
 
 
-def is_supported(cql_type: str) -> bool:
+def is_supported(cql_type: str, user_types: UserTypes | None = None) -> bool:
     """Tell whether values can be encoded for a type."""
-    return cql_type == "timestamp" or cql_type in _ENCODERS
+    return _encoder(cql_type, int, "latin1", user_types) is not None
 
 
-class ReasonError(ValueError):
-    """A refusal whose text helps the reader."""
+def _encoder(cql_type: str, micros: Micros, binary: str, user_types: UserTypes | None) -> Encode | None:
+    def scalar(name: str) -> Encode | None:
+        if name == "timestamp":
+            return _timestamp_encoder(micros)
+        return BINARY_MODES[binary] if name == "blob" else _ENCODERS.get(name)
+
+    return nested_encoder(cql_type, scalar, user_types or {})
 
 
 def _text(value: Any) -> bytes:
@@ -247,10 +271,34 @@ def _inet(value: Any) -> bytes:
     return ipaddress.ip_address(value).packed
 
 
-def _blob(value: Any) -> bytes:
+def _latin1(value: Any) -> bytes:
     """Canal writes binary columns as text with a character for each byte."""
-    return value if isinstance(value, bytes) else value.encode("latin-1")
+    if isinstance(value, bytes):
+        return value
+    if not isinstance(value, str):
+        raise ReasonError("a text is needed")
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError:
+        raise ReasonError("it has a character that stands for no byte; is binary.mode right?") from None
 
+
+def _base64(value: Any) -> bytes:
+    try:
+        return value if isinstance(value, bytes) else base64.b64decode(value, validate=True)
+    except (ValueError, TypeError):
+        raise ReasonError("base64 is needed, see option binary.mode") from None
+
+
+def _hex(value: Any) -> bytes:
+    try:
+        return value if isinstance(value, bytes) else bytes.fromhex(value.removeprefix("0x"))
+    except (ValueError, AttributeError):
+        raise ReasonError("hexadecimal digits are needed, see option binary.mode") from None
+
+
+BINARY_MODES: Final[dict[str, Encode]] = {"latin1": _latin1, "base64": _base64, "hex": _hex}
+"""How texts hold bytes; the names are those of the MySQL source."""
 
 _ENCODERS: Final[dict[str, Encode]] = {
     "text": _text,
@@ -270,7 +318,7 @@ _ENCODERS: Final[dict[str, Encode]] = {
     "uuid": _uuid,
     "timeuuid": _timeuuid,
     "inet": _inet,
-    "blob": _blob,
+    "duration": encode_duration,
 }
 
 _FAST: Final[dict[str, Encode]] = {

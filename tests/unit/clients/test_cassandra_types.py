@@ -211,7 +211,9 @@ def test_a_long_value_is_shortened_in_the_message() -> None:
     assert len(str(caught.value)) < 200
 
 
-@pytest.mark.parametrize("cql_type", ["list<int>", "duration", "frozen<m.address>", "vector<float, 3>", "counter"])
+@pytest.mark.parametrize(
+    "cql_type", ["counter", "list<counter>", "frozen<address>", "vector<text, 3>", "map<int, tuple<int, x>>"]
+)
 def test_types_that_are_not_supported_are_named(cql_type: str) -> None:
     assert not is_supported(cql_type)
     with pytest.raises(ConfigError, match=r"column k\.t\.c: type .* is not supported"):
