@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import KafkaError, KafkaException, NewTopic
 
 from connectors.api.errors import ConfigError
-from connectors.clients.kudu.port import ColumnSpec
+from connectors.clients.kudu.port import ColumnSpec, Layout
 from examples.pojo.produce import TOPIC as JOB_TOPIC
 from examples.pojo.servers import Servers
 from examples.pojo.workers import wait_for
@@ -85,7 +85,7 @@ def kudu_table(servers: Servers) -> None:
     with servers.kudu() as client:
         with suppress(ConfigError):  # the first run: there is none
             client.drop_table(KUDU_TABLE)
-        client.create_table(KUDU_TABLE, KUDU_COLUMNS, hash_on=("aid",), hash_buckets=PARTITIONS, replicas=1)
+        client.create_table(KUDU_TABLE, KUDU_COLUMNS, Layout(("aid",), PARTITIONS, replicas=1))
 
 
 def topics(servers: Servers, prefixes: Iterable[str]) -> None:

@@ -9,8 +9,8 @@ import java.util.ArrayList;
 import java.util.IdentityHashMap;
 import java.util.List;
 import org.apache.kudu.ColumnSchema;
+import org.apache.kudu.Schema;
 import org.apache.kudu.Type;
-import org.apache.kudu.client.KuduClient;
 import org.apache.kudu.client.KuduException;
 import org.apache.kudu.client.KuduScanner;
 import org.apache.kudu.client.KuduSession;
@@ -163,26 +163,37 @@ public final class Bulk {
     }
   }
 
+  /** Returns a row with one column set, which bounds a range; its value is the first of the arrays, as in write. */
+  public static PartialRow row(Schema schema, int column, Object numbers, byte[] bytes, int[] lengths) {
+    PartialRow row = schema.newPartialRow();
+    set(row, schema.getColumnByIndex(column), column, 0, numbers, bytes, lengths, 0, null);
+    return row;
+  }
+
   /**
-   * Reads a whole table.
+   * Reads the next rows of a table, up to about a number of them.
    *
-   * @return for each column {byte[] isNull, long[] or double[] or byte[], int[] lengths or null}
+   * @return for each column {byte[] isNull, long[] or double[], byte[] or null}; null at the end
    */
-  public static Object[] scan(KuduClient client, KuduTable table) throws KuduException {
+  public static Object[] read(KuduScanner scanner, KuduTable table, int most) throws KuduException {
     List columns = table.getSchema().getColumns();
     Gathered[] gathered = new Gathered[columns.size()];
     for (int c = 0; c < gathered.length; c++) {
       gathered[c] = new Gathered(((ColumnSchema) columns.get(c)).getType());
     }
-    KuduScanner scanner = client.newScannerBuilder(table).build();
-    while (scanner.hasMoreRows()) {
+    int count = 0;
+    while (count < most && scanner.hasMoreRows()) {
       RowResultIterator rows = scanner.nextRows();
       while (rows.hasNext()) {
         RowResult row = (RowResult) rows.next();
         for (int c = 0; c < gathered.length; c++) {
           gathered[c].add(row, c);
         }
+        count++;
       }
+    }
+    if (count == 0) {
+      return null;
     }
     Object[] result = new Object[gathered.length];
     for (int c = 0; c < gathered.length; c++) {
@@ -200,7 +211,8 @@ public final class Bulk {
     if (status.isServiceUnavailable() || status.isNetworkError() || status.isAborted() || status.isIncomplete()) {
       return "unavailable";
     }
-    if (text.contains("not present in tablet") || text.contains("Unknown column") || text.contains("chema version")) {
+    if (text.contains("not present in tablet") || text.contains("Unknown column") || text.contains("must have type")
+        || text.contains("chema version")) {
       return "schema_changed";
     }
     if (status.isNotAuthorized()) {

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from connectors.api.errors import ConnectError
 from connectors.clients.kudu.columns import Column, decode, encode
 from connectors.clients.kudu.jvm import helper, start_jvm
-from connectors.clients.kudu.port import ColumnSpec, FailureKind, RowFailure, RowOp, Table, to_python
+from connectors.clients.kudu.port import ColumnSpec, FailureKind, Layout, OpKind, RowFailure, RowOp, Table, to_python
 from connectors.clients.kudu.settings import KuduSettings, check_masters, error_of
 
 __all__ = ["JvmKuduClient"]
@@ -17,6 +17,7 @@ __all__ = ["JvmKuduClient"]
 _CLIENT: Final = "org.apache.kudu.client."
 _MOST_ROWS: Final = 4_000
 _MOST_BYTES: Final = 8 * 1024 * 1024
+_ROWS_READ: Final = 4_000
 
 
 class JvmKuduClient:
@@ -57,33 +58,41 @@ class JvmKuduClient:
             failures += self._write(table, ops[start : start + _MOST_ROWS], start)
         return failures
 
-    def create_table(
-        self, name: str, columns: Sequence[ColumnSpec], *, hash_on: Sequence[str], hash_buckets: int, replicas: int
-    ) -> Table:
+    def create_table(self, name: str, columns: Sequence[ColumnSpec], layout: Layout) -> Table:
         """See `KuduClient`."""
-        lists = self._jpype.JClass("java.util.ArrayList")
-        options = self._class("CreateTableOptions")()
-        options.addHashPartitions(lists(list(hash_on)), hash_buckets).setNumReplicas(replicas)
         what = f"creating table {name}"
-        schemas = lists([self._schema(column) for column in columns])
+        schemas = self._list([self._schema(column) for column in columns])
         schema = self._call(what, self._jpype.JClass("org.apache.kudu.Schema"), schemas)
-        self._call(what, self._client.createTable, name, schema, options)
+        self._call(what, self._client.createTable, name, schema, self._layout(columns, schema, layout))
         return self.open_table(name)
+
+    def add_columns(self, table: Table, columns: Sequence[ColumnSpec]) -> None:
+        """See `KuduClient`."""
+        options = self._class("AlterTableOptions")()
+        what = f"adding columns to table {table.name}"
+        for column in columns:
+            self._call(what, options.addColumn, self._schema(column))
+        self._call(what, self._client.alterTable, table.name, options)
 
     def drop_table(self, name: str) -> None:
         """See `KuduClient`."""
         self._call(f"dropping table {name}", self._client.deleteTable, name)
 
-    def scan(self, name: str) -> list[dict[str, Any]]:
+    def scan(self, name: str) -> Iterator[dict[str, Any]]:
         """See `KuduClient`."""
-        table = self.open_table(name)
-        read = self._call(f"reading table {name}", self._bulk.scan, self._client, table.handle)
-        cells = [
-            [to_python(column, value) for value in decode(column, *_arrays(column, part))]
-            for column, part in zip(table.columns, read, strict=True)
-        ]
+        table, what = self.open_table(name), f"reading table {name}"
         names = [column.name for column in table.columns]
-        return [dict(zip(names, row, strict=True)) for row in zip(*cells, strict=True)]
+        scanner = self._call(what, self._client.newScannerBuilder(table.handle).build)
+        try:
+            while (read := self._call(what, self._bulk.read, scanner, table.handle, _ROWS_READ)) is not None:
+                cells = [
+                    [to_python(column, value) for value in decode(column, *_arrays(column, part))]
+                    for column, part in zip(table.columns, read, strict=True)
+                ]
+                for row in zip(*cells, strict=True):
+                    yield dict(zip(names, row, strict=True))
+        finally:
+            self._call(what, scanner.close)
 
     def close(self) -> None:
         """See `KuduClient`."""
@@ -138,6 +147,22 @@ class JvmKuduClient:
         session.setErrorCollectorSpace(_MOST_ROWS)
         session.setTimeoutMillis(settings.operation_timeout_ms)
         return session
+
+    def _layout(self, columns: Sequence[ColumnSpec], schema: Any, layout: Layout) -> Any:
+        options = self._class("CreateTableOptions")()
+        if layout.replicas:
+            options.setNumReplicas(layout.replicas)
+        if layout.hash_on:
+            options.addHashPartitions(self._list(layout.hash_on), layout.hash_buckets)
+        options.setRangePartitionColumns(self._list([layout.range_on] if layout.range_on else []))
+        place = next((i for i, column in enumerate(columns) if column.name == layout.range_on), 0)
+        for split in layout.splits:
+            encoded = self._to_java(encode(columns[place : place + 1], [RowOp(OpKind.UPSERT, [split])]))
+            options.addSplitRow(self._bulk.row(schema, place, *(part[0] for part in encoded[:3])))
+        return options
+
+    def _list(self, items: Iterable[Any]) -> Any:
+        return self._jpype.JClass("java.util.ArrayList")(list(items))
 
     def _schema(self, column: ColumnSpec) -> Any:
         jpype = self._jpype

@@ -20,7 +20,17 @@ from typing import Any, Final
 
 from connectors.api.errors import ConfigError, FatalError
 from connectors.clients.kudu.jars import INSTALL_HINT
-from connectors.clients.kudu.port import UNSET, ColumnSpec, FailureKind, OpKind, RowFailure, RowOp, Table, to_python
+from connectors.clients.kudu.port import (
+    UNSET,
+    ColumnSpec,
+    FailureKind,
+    Layout,
+    OpKind,
+    RowFailure,
+    RowOp,
+    Table,
+    to_python,
+)
 from connectors.clients.kudu.settings import KuduSettings, check_masters, error_of
 
 __all__ = ["MOST_TIMEOUT_MS", "NativeKuduClient"]
@@ -44,6 +54,7 @@ _WORDS: Final = (
 _EXACT_WORDS: Final = (
     ("not present in tablet", FailureKind.SCHEMA_CHANGED),
     ("unknown column", FailureKind.SCHEMA_CHANGED),
+    ("must have type", FailureKind.SCHEMA_CHANGED),
     ("schema version", FailureKind.SCHEMA_CHANGED),
     ("range partition", FailureKind.INVALID),  # the row lies outside all of the table's ranges
     ("was deleted", FailureKind.NOT_FOUND),
@@ -110,37 +121,46 @@ class NativeKuduClient:
             failures += self._write(table, ops, records, part)
         return failures
 
-    def create_table(
-        self, name: str, columns: Sequence[ColumnSpec], *, hash_on: Sequence[str], hash_buckets: int, replicas: int
-    ) -> Table:
+    def create_table(self, name: str, columns: Sequence[ColumnSpec], layout: Layout) -> Table:
         """See `KuduClient`."""
         builder = self._kudu.schema_builder()
         for column in columns:
-            added = builder.add_column(column.name, column.type.lower(), nullable=column.nullable)
-            if column.type == "DECIMAL":
-                added.precision(column.precision).scale(column.scale)
-            elif column.type == "VARCHAR":
-                added.length(column.length)
+            _add(builder, column)
         builder.set_primary_keys([column.name for column in columns if column.key])
         partitioning = importlib.import_module("kudu.client").Partitioning()
-        partitioning.add_hash_partitions(column_names=list(hash_on), num_buckets=hash_buckets)
+        if layout.hash_on:
+            partitioning.add_hash_partitions(column_names=list(layout.hash_on), num_buckets=layout.hash_buckets)
+        partitioning.set_range_partition_columns([layout.range_on] if layout.range_on else [])
+        for split in layout.splits:
+            column = next(each for each in columns if each.name == layout.range_on)
+            partitioning.add_range_partition_split({column.name: _library_value(column, split)})
         with self._translated(f"creating table {name}"):
-            self._client.create_table(name, builder.build(), partitioning, replicas)
+            self._client.create_table(name, builder.build(), partitioning, layout.replicas or None)
         return self.open_table(name)
+
+    def add_columns(self, table: Table, columns: Sequence[ColumnSpec]) -> None:
+        """See `KuduClient`."""
+        alterer = self._client.new_table_alterer(table.handle)
+        for column in columns:
+            _add(alterer, column)
+        with self._translated(f"adding columns to table {table.name}"):
+            alterer.alter()
 
     def drop_table(self, name: str) -> None:
         """See `KuduClient`."""
         with self._translated(f"dropping table {name}"):
             self._client.delete_table(name)
 
-    def scan(self, name: str) -> list[dict[str, Any]]:
+    def scan(self, name: str) -> Iterator[dict[str, Any]]:
         """See `KuduClient`."""
         table = self.open_table(name)
         names = [column.name for column in table.columns]
         with self._translated(f"reading table {name}"):
             scanner = table.handle.scanner()
             scanner.open()
-            return [dict(zip(names, row, strict=True)) for row in scanner.read_all_tuples()]
+            while scanner.has_more_rows():
+                for row in scanner.read_next_batch_tuples():
+                    yield dict(zip(names, row, strict=True))
 
     def close(self) -> None:
         """See `KuduClient`. The library disconnects when its objects go."""
@@ -227,9 +247,22 @@ def _record(table: Table, op: RowOp) -> dict[str, Any]:
                 raise ValueError(f"Invalid argument: no value for column {column.name}")
             if value is UNSET:
                 continue
-        converted = to_python(column, value)
-        record[column.name] = converted.replace(tzinfo=None) if isinstance(converted, datetime) else converted
+        record[column.name] = _library_value(column, value)
     return record
+
+
+def _library_value(column: ColumnSpec, value: Any) -> Any:
+    converted = to_python(column, value)
+    return converted.replace(tzinfo=None) if isinstance(converted, datetime) else converted
+
+
+def _add(builder: Any, column: ColumnSpec) -> None:
+    """Add a column to the library's builder of a schema, or to what alters a table."""
+    added = builder.add_column(column.name, column.type.lower(), nullable=column.nullable)
+    if column.type == "DECIMAL":
+        added.precision(column.precision).scale(column.scale)
+    elif column.type == "VARCHAR":
+        added.length(column.length)
 
 
 def _parts(table: Table, ops: Sequence[RowOp], indexes: list[int]) -> Iterator[list[int]]:

@@ -18,14 +18,25 @@ None is NULL; `UNSET` leaves a column as it is, and on a new row gives it its de
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal
 from enum import Enum, IntEnum
 from typing import Any, Final, Protocol
 
-__all__ = ["UNSET", "ColumnSpec", "FailureKind", "KuduClient", "OpKind", "RowFailure", "RowOp", "Table", "to_python"]
+__all__ = [
+    "UNSET",
+    "ColumnSpec",
+    "FailureKind",
+    "KuduClient",
+    "Layout",
+    "OpKind",
+    "RowFailure",
+    "RowOp",
+    "Table",
+    "to_python",
+]
 
 
 class _Unset:
@@ -92,6 +103,25 @@ class ColumnSpec:
         return f"VARCHAR({self.length})" if self.type == "VARCHAR" else self.type
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a new table's rows are spread over tablets.
+
+    Attributes:
+        hash_on: Key columns that are hashed; none where the table has ranges only.
+        hash_buckets: Number of hash buckets, at least 2.
+        range_on: Key column whose ranges have tablets of their own; empty for none.
+        splits: Where one range ends and the next begins, in storage form; the outer ranges have no end.
+        replicas: Copies of each tablet, odd; 0 leaves it to the cluster.
+    """
+
+    hash_on: tuple[str, ...] = ()
+    hash_buckets: int = 0
+    range_on: str = ""
+    splits: tuple[Any, ...] = ()
+    replicas: int = 0
+
+
 @dataclass(slots=True)
 class Table:
     """An open table.
@@ -147,7 +177,7 @@ class KuduClient(Protocol):
         """Look up a table.
 
         Raises:
-            ConfigError: There is no such table.
+            MissingTableError: There is no such table.
             RetriableError: The masters do not answer.
             FatalError: Access is refused.
         """
@@ -166,27 +196,30 @@ class KuduClient(Protocol):
             What failed; all others are durable. Never raises for what Kudu refused.
         """
 
-    def create_table(
-        self, name: str, columns: Sequence[ColumnSpec], *, hash_on: Sequence[str], hash_buckets: int, replicas: int
-    ) -> Table:
+    def create_table(self, name: str, columns: Sequence[ColumnSpec], layout: Layout) -> Table:
         """Create a table.
 
         Args:
             name: Its name.
             columns: Its columns, those of the key first.
-            hash_on: Key columns that are hashed to spread the rows.
-            hash_buckets: Number of tablets, at least 2.
-            replicas: Copies of each tablet; odd.
+            layout: How its rows are spread.
 
         Raises:
             ConfigError: There is such a table, or the columns cannot make one.
         """
 
+    def add_columns(self, table: Table, columns: Sequence[ColumnSpec]) -> None:
+        """Add nullable columns to a table; open handles do not know them.
+
+        Raises:
+            ConfigError: There is such a column, or it cannot be.
+        """
+
     def drop_table(self, name: str) -> None:
         """Delete a table. Raises what `open_table` raises."""
 
-    def scan(self, name: str) -> list[dict[str, Any]]:
-        """Return all rows of a table, values in the form of `to_python`. For tests and checks: all are in memory."""
+    def scan(self, name: str) -> Iterator[dict[str, Any]]:
+        """Stream all rows of a table, values in the form of `to_python`. Raises what `open_table` raises."""
 
     def close(self) -> None:
         """Disconnect. May be called more than once."""

@@ -9,12 +9,20 @@ from typing import Final, Literal
 from connectors.api.errors import ConfigError, ConnectError, FatalError, RetriableError
 from connectors.clients.kudu.port import FailureKind
 
-__all__ = ["Backend", "KuduSettings", "check_masters", "error_of"]
+__all__ = ["Backend", "ExistsError", "KuduSettings", "MissingTableError", "check_masters", "error_of"]
 
 Backend = Literal["auto", "native", "jvm"]
 
 _DEFAULT_PORT: Final = 7051
 _PROBE_S: Final = 3.0
+
+
+class MissingTableError(ConfigError):
+    """There is no such table."""
+
+
+class ExistsError(ConfigError):
+    """There is such a table or column already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,11 @@ def error_of(kind: FailureKind, where: str, text: str) -> ConnectError:
     message = f"{where}: {text}"
     if kind in (FailureKind.TIMEOUT, FailureKind.UNAVAILABLE):
         return RetriableError(message)
-    if kind in (FailureKind.NOT_FOUND, FailureKind.ALREADY_PRESENT, FailureKind.INVALID):
+    if kind is FailureKind.NOT_FOUND:
+        return MissingTableError(message)
+    if kind is FailureKind.ALREADY_PRESENT:
+        return ExistsError(message)
+    if kind is FailureKind.INVALID:
         return ConfigError(message)
     return FatalError(message)
 

@@ -16,7 +16,7 @@ import pytest
 
 from connectors import ConfigError, RetriableError
 from connectors.clients.kudu.backend import open_client
-from connectors.clients.kudu.port import ColumnSpec, FailureKind, KuduClient, OpKind, RowOp, Table
+from connectors.clients.kudu.port import ColumnSpec, FailureKind, KuduClient, Layout, OpKind, RowOp, Table
 from connectors.clients.kudu.settings import KuduSettings
 from tests.unit.clients_kudu.contract import COLUMNS, Contract, op
 
@@ -31,7 +31,7 @@ def client(kudu: str) -> Iterator[KuduClient]:
 @pytest.fixture
 def table(client: KuduClient, kudu: str, unique: str) -> Iterator[Table]:
     name = f"m.{unique}"
-    yield client.create_table(name, COLUMNS, hash_on=["id"], hash_buckets=2, replicas=1)
+    yield client.create_table(name, COLUMNS, Layout(("id",), 2, replicas=1))
     other = open_client(KuduSettings(kudu, backend="jvm"))
     with suppress(ConfigError):  # the test has dropped it
         other.drop_table(name)
@@ -42,13 +42,13 @@ class TestJvm(Contract):
     def test_columns_that_cannot_make_a_table_are_refused(self, client: KuduClient, unique: str) -> None:
         twice = [ColumnSpec("id", "INT32", key=True), ColumnSpec("id", "INT32")]
         with pytest.raises(ConfigError, match="id"):
-            client.create_table(unique, twice, hash_on=["id"], hash_buckets=2, replicas=1)
+            client.create_table(unique, twice, Layout(("id",), 2, replicas=1))
 
     def test_a_row_outside_all_range_partitions_fails_alone(self, client: KuduClient, unique: str) -> None:
         _create_with_range(client, unique, upper=10)
         table = client.open_table(unique)
         failures = client.write_batch(table, [RowOp(OpKind.UPSERT, [i]) for i in (1, 11, 2)])
-        rows = client.scan(unique)
+        rows = list(client.scan(unique))
         client.drop_table(unique)
         assert [(failure.kind, failure.index) for failure in failures] == [(FailureKind.INVALID, 1)]
         assert sorted(row["id"] for row in rows) == [1, 2]

@@ -17,7 +17,7 @@ import pytest
 import stack
 from connectors import ConfigError, FatalError, RetriableError, SinkRecord, TopicPartition
 from connectors.clients.kudu.backend import open_client
-from connectors.clients.kudu.port import ColumnSpec, KuduClient
+from connectors.clients.kudu.port import ColumnSpec, KuduClient, Layout
 from connectors.clients.kudu.settings import KuduSettings
 from connectors.formats.canal_converter import CanalJsonConverter
 from connectors.sinks.kudu import KuduSinkTask
@@ -129,7 +129,7 @@ def client(kudu: str) -> Iterator[KuduClient]:
 @pytest.fixture
 def table(client: KuduClient, unique: str) -> Iterator[str]:
     name = f"m.{unique}_pojo"
-    client.create_table(name, COLUMNS, hash_on=["aid"], hash_buckets=2, replicas=1)
+    client.create_table(name, COLUMNS, Layout(("aid",), 2, replicas=1))
     yield name
     with suppress(ConfigError):  # the test has dropped it
         client.drop_table(name)
@@ -305,7 +305,7 @@ def test_a_column_dropped_on_the_way_is_left_out_from_then_on(sink: Sink) -> Non
 def test_a_table_made_anew_is_found_and_a_dropped_one_ends_the_task(sink: Sink) -> None:
     sink.put(sink.change("INSERT", seed(1)))
     sink.client.drop_table(sink.table)
-    sink.client.create_table(sink.table, COLUMNS, hash_on=["aid"], hash_buckets=2, replicas=1)
+    sink.client.create_table(sink.table, COLUMNS, Layout(("aid",), 2, replicas=1))
     sink.put(sink.change("INSERT", seed(2)))
     deadline = time.monotonic() + 20
     while not sink.rows() and time.monotonic() < deadline:  # Kudu takes a while to remove the old tablets

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from connectors import ConfigError
-from connectors.clients.kudu.port import UNSET, ColumnSpec, FailureKind, KuduClient, OpKind, RowOp, Table
+from connectors.clients.kudu.port import UNSET, ColumnSpec, FailureKind, KuduClient, Layout, OpKind, RowOp, Table
+from connectors.clients.kudu.settings import ExistsError, MissingTableError
 
 COLUMNS = (
     ColumnSpec("id", "STRING", key=True),
@@ -72,17 +72,17 @@ class Contract:
 
     def test_every_type_is_stored_exactly(self, client: KuduClient, table: Table) -> None:
         assert client.write_batch(table, [op(OpKind.UPSERT, **FULL)]) == []
-        assert client.scan(table.name) == [SEEN]
+        assert list(client.scan(table.name)) == [SEEN]
 
     def test_null_is_stored_and_unset_keeps(self, client: KuduClient, table: Table) -> None:
         client.write_batch(table, [op(OpKind.UPSERT, **FULL)])
         keys = {name: FULL[name] for name in ("id", "at", "must")}
         assert client.write_batch(table, [op(OpKind.UPSERT, **keys, s=None, small=0)]) == []
-        assert client.scan(table.name) == [SEEN | {"s": None, "small": Decimal("0.00")}]
+        assert list(client.scan(table.name)) == [SEEN | {"s": None, "small": Decimal("0.00")}]
 
     def test_unset_is_null_in_a_new_row(self, client: KuduClient, table: Table) -> None:
         client.write_batch(table, [op(OpKind.UPSERT, id="a", at=0, must=1)])
-        row = client.scan(table.name)[0]
+        (row,) = client.scan(table.name)
         assert {name for name, value in row.items() if value is not None} == {"id", "at", "must"}
 
     def test_insert_ignore_leaves_what_is_there(self, client: KuduClient, table: Table) -> None:
@@ -95,7 +95,7 @@ class Contract:
         client.write_batch(table, [op(OpKind.UPSERT, **FULL)])
         deletes = [op(OpKind.DELETE_IGNORE, **FULL), op(OpKind.DELETE_IGNORE, id="none", at=0)]
         assert client.write_batch(table, deletes) == []
-        assert client.scan(table.name) == []
+        assert list(client.scan(table.name)) == []
 
     def test_the_operations_of_a_key_keep_their_order(self, client: KuduClient, table: Table) -> None:
         ops = [
@@ -122,16 +122,50 @@ class Contract:
         assert client.write_batch(table, []) == []
         ops = [op(OpKind.UPSERT, id=str(i), at=0, must=i, s="x" * 2_000) for i in range(9_000)]
         assert client.write_batch(table, ops) == []
-        assert len(client.scan(table.name)) == 9_000
+        assert sum(1 for _ in client.scan(table.name)) == 9_000
 
     def test_large_cells_pass_in_any_number(self, client: KuduClient, table: Table) -> None:
         ops = [op(OpKind.UPSERT, id=str(i), at=0, must=i, bin=b"x" * 60_000) for i in range(300)]
         assert client.write_batch(table, ops) == []
-        assert len(client.scan(table.name)) == 300
+        assert sum(1 for _ in client.scan(table.name)) == 300
 
     def test_a_missing_table_is_named(self, client: KuduClient) -> None:
-        with pytest.raises(ConfigError, match=r"no\.such\.table"):
+        with pytest.raises(MissingTableError, match=r"no\.such\.table"):
             client.open_table("no.such.table")
+
+    def test_a_table_is_created_once(self, client: KuduClient, table: Table) -> None:
+        with pytest.raises(ExistsError, match=table.name):
+            client.create_table(table.name, COLUMNS, Layout(("id",), 2, replicas=1))
+
+    def test_a_table_may_have_ranges_with_or_without_buckets(self, client: KuduClient, table: Table) -> None:
+        columns = (ColumnSpec("at", "UNIXTIME_MICROS", key=True), ColumnSpec("no", "INT32", key=True))
+        for layout in (
+            Layout(range_on="at", splits=(0, 1_700_000_000_000_000), replicas=1),
+            Layout(("no",), 2, "at", (5,), replicas=1),
+        ):
+            name = f"{table.name}.ranges"
+            ranged = client.create_table(name, columns, layout)
+            ops = [RowOp(OpKind.UPSERT, [at, at % 7]) for at in (-(10**15), -1, 0, 5, 2 * 10**15)]
+            failures = client.write_batch(ranged, ops)
+            found = sum(1 for _ in client.scan(name))
+            client.drop_table(name)
+            assert (failures, found) == ([], 5)
+
+    def test_columns_can_be_added_and_the_old_handle_goes_on(self, client: KuduClient, table: Table) -> None:
+        new = (
+            ColumnSpec("more", "DECIMAL", nullable=True, precision=9, scale=3),
+            ColumnSpec("text", "VARCHAR", nullable=True, length=7),
+        )
+        client.add_columns(table, new)
+        with pytest.raises(ExistsError, match="more"):
+            client.add_columns(table, new[:1])
+        assert client.write_batch(table, [op(OpKind.UPSERT, id="old", at=0, must=1)]) == []
+        again = client.reopen(table)
+        assert again.columns == (*COLUMNS, *new)
+        row = op(OpKind.UPSERT, id="new", at=0, must=1)
+        assert client.write_batch(again, [RowOp(row.kind, [*row.values, 1_500, b"x"])]) == []
+        found = {row["id"]: (row["more"], row["text"]) for row in client.scan(table.name)}
+        assert found == {"old": (None, None), "new": (Decimal("1.500"), "x")}
 
     def test_a_table_can_be_opened_again(self, client: KuduClient, table: Table) -> None:
         assert client.reopen(table).columns == COLUMNS

@@ -100,7 +100,8 @@ class Operation:
 class Table:
     def __init__(self, stored: Stored) -> None:
         self._stored = stored
-        self.schema = stored.schema
+        self.schema = Schema()  # a handle knows the columns of its time
+        self.schema.columns, self.schema.keys = list(stored.schema.columns), stored.schema.keys
 
     def new_upsert(self, record: dict[str, Any]) -> Operation:
         return self._operation("upsert", record)
@@ -119,10 +120,14 @@ class Table:
         return self
 
     def open(self) -> None:
-        pass
+        self._unread = [tuple(row.get(name) for name in self.schema.names) for row in self._stored.rows.values()]
 
-    def read_all_tuples(self) -> list[tuple[Any, ...]]:
-        return [tuple(row[name] for name in self.schema.names) for row in self._stored.rows.values()]
+    def has_more_rows(self) -> bool:
+        return bool(self._unread)
+
+    def read_next_batch_tuples(self) -> list[tuple[Any, ...]]:
+        batch, self._unread = self._unread[:1_000], self._unread[1_000:]
+        return batch
 
 
 def _stored(column: Column, value: Any) -> Any:
@@ -221,9 +226,14 @@ class Client:
         return Session(self)
 
     def create_table(self, name: str, schema: Schema, partitioning: Any, n_replicas: int) -> None:
-        assert partitioning.buckets >= 2
+        assert partitioning.buckets >= 2 or partitioning.range_on
         assert n_replicas == 1
+        if name in self.tables:
+            raise KuduBadStatus(f"Already present: table {name} already exists with id 1")
         self.tables[name] = Stored(schema)
+
+    def new_table_alterer(self, table: Table) -> Alterer:
+        return Alterer(table)
 
     def delete_table(self, name: str) -> None:
         del self.tables[name]
@@ -234,8 +244,33 @@ class Client:
         return Table(self.tables[name])
 
 
+class Alterer:
+    def __init__(self, table: Table) -> None:
+        self._schema = table._stored.schema
+        self._added = Schema()
+
+    def add_column(self, name: str, type_: str, nullable: bool) -> Adding:
+        return self._added.add_column(name, type_, nullable)
+
+    def alter(self) -> None:
+        for column in self._added.columns:
+            if column.name in self._schema.names:
+                raise KuduBadStatus(f"Already present: The column already exists: {column.name}")
+        self._schema.columns += self._added.columns
+
+
 class Partitioning:
     buckets = 0
+    range_on: tuple[str, ...] = ()
+
+    def set_range_partition_columns(self, column_names: list[str]) -> Partitioning:
+        self.range_on = tuple(column_names)
+        return self
+
+    def add_range_partition_split(self, row: dict[str, Any]) -> Partitioning:
+        assert tuple(row) == self.range_on
+        assert not isinstance(row[self.range_on[0]], datetime) or row[self.range_on[0]].tzinfo is None
+        return self
 
     def add_hash_partitions(self, column_names: list[str], num_buckets: int) -> Partitioning:
         assert column_names

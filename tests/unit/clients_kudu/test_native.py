@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from connectors import ConfigError, FatalError
-from connectors.clients.kudu import native
+from connectors.clients.kudu import jvm_client, native
 from connectors.clients.kudu.backend import open_client
 from connectors.clients.kudu.native import MOST_TIMEOUT_MS, NativeKuduClient
-from connectors.clients.kudu.port import ColumnSpec, FailureKind, KuduClient, OpKind, RowOp, Table
+from connectors.clients.kudu.port import ColumnSpec, FailureKind, KuduClient, Layout, OpKind, RowOp, Table
 from connectors.clients.kudu.settings import KuduSettings
 from tests.unit.clients_kudu import fake_kudu
 from tests.unit.clients_kudu.contract import COLUMNS, Contract, op
@@ -30,7 +31,7 @@ def client(kudu: fake_kudu.Client) -> KuduClient:
 
 @pytest.fixture
 def table(client: KuduClient) -> Table:
-    return client.create_table("m.t", COLUMNS, hash_on=["id"], hash_buckets=2, replicas=1)
+    return client.create_table("m.t", COLUMNS, Layout(("id",), 2, replicas=1))
 
 
 class TestNative(Contract):
@@ -40,14 +41,14 @@ class TestNative(Contract):
 @pytest.mark.parametrize(("unscaled", "stored"), [(120, "1.20"), (700, "7.00"), (0, "0.00"), (-5, "-0.05")])
 def test_trap_1_a_decimal_always_has_the_scale_of_its_column(client: KuduClient, unscaled: int, stored: str) -> None:
     columns = [ColumnSpec("id", "INT32", key=True), ColumnSpec("d", "DECIMAL", nullable=True, precision=5, scale=2)]
-    table = client.create_table("t", columns, hash_on=["id"], hash_buckets=2, replicas=1)
+    table = client.create_table("t", columns, Layout(("id",), 2, replicas=1))
     assert client.write_batch(table, [RowOp(OpKind.UPSERT, [1, unscaled])]) == []
-    assert client.scan("t")[0]["d"] == Decimal(stored)
+    assert [row["d"] for row in client.scan("t")] == [Decimal(stored)]
 
 
 def test_the_imitation_has_trap_1(kudu: fake_kudu.Client, client: KuduClient) -> None:
     columns = [ColumnSpec("id", "INT32", key=True), ColumnSpec("d", "DECIMAL", nullable=True, precision=5, scale=2)]
-    table = client.create_table("t", columns, hash_on=["id"], hash_buckets=2, replicas=1)
+    table = client.create_table("t", columns, Layout(("id",), 2, replicas=1))
     assert table.handle.new_upsert({"id": 1, "d": Decimal("1.2")}).cells["d"] == Decimal("0.12")
 
 
@@ -75,6 +76,7 @@ def test_trap_3_time_outs_are_short(kudu: fake_kudu.Client, client: KuduClient) 
         ("Service unavailable: not the leader", FailureKind.UNAVAILABLE),
         ("Network error: Client connection negotiation failed", FailureKind.UNAVAILABLE),
         ("Invalid argument: Client provided column c INT32 not present in tablet", FailureKind.SCHEMA_CHANGED),
+        ("Invalid argument: The column 'c' must have type STRING NULLABLE found INT32", FailureKind.SCHEMA_CHANGED),
         ("Not authorized: no", FailureKind.NOT_AUTHORIZED),
         ("Not found: no such tablet", FailureKind.NOT_FOUND),
         ("Runtime error: table t was deleted", FailureKind.NOT_FOUND),
@@ -102,6 +104,17 @@ def test_a_row_that_apply_refuses_all_the_same_ends_the_task(
 
 def test_auto_takes_kudu_python_where_it_is_installed(kudu: fake_kudu.Client) -> None:
     assert isinstance(open_client(SETTINGS), NativeKuduClient)
+
+
+def test_auto_takes_the_java_client_where_kudu_python_cannot_be_loaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "kudu.py").write_text("raise ImportError('libkudu_client.so.0: cannot open shared object file')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    taken: list[KuduSettings] = []
+    monkeypatch.setattr(jvm_client, "JvmKuduClient", taken.append)
+    open_client(SETTINGS)
+    assert taken == [SETTINGS]
 
 
 def test_a_missing_kudu_python_is_said_in_one_sentence() -> None:
