@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from json.encoder import encode_basestring
+from collections.abc import Sequence
 from typing import Any, Final
 
 from connectors.api.errors import FatalError
 from connectors.sources.mysql import columns as c
-from connectors.sources.mysql import values
 from connectors.sources.mysql.charsets import Charset, charset_named
+from connectors.sources.mysql.column_types import with_width
 from connectors.sources.mysql.columns import Column, Table
-from connectors.sources.mysql.fields import Rendering
 from connectors.sources.mysql.preflight import Ask
 
-__all__ = ["Selection", "describe", "selection"]
+__all__ = ["describe"]
 
 _INTEGERS: Final = {
     "tinyint": c.TINY,
@@ -53,7 +49,10 @@ def describe(ask: Ask, database: str, name: str) -> Table:
     Raises:
         FatalError: A column has a type that is not known.
     """
-    columns = [_column(row, f"{database}.{name}") for row in ask(_COLUMNS, database, name)]
+    rows = ask(_COLUMNS, database, name)
+    columns = [_column(row, f"{database}.{name}") for row in rows]
+    for column, row in zip(columns, rows, strict=True):
+        column.full_type = with_width(column, str(row[3]))
     key = {str(row[0]) for row in ask(_KEY, database, name)}
     return Table(database, name, columns, [n for n, column in enumerate(columns) if column.name in key])
 
@@ -91,73 +90,3 @@ def _bytes_column(name: str, type_: str, full: str, charset: Charset | None, oct
     if shape in c.GEOMETRIES:
         return Column(c.GEOMETRY, (4, 0), name, shape=c.GEOMETRIES.index(shape))
     raise FatalError(f"{table}: column {name} has the type {full}, which cannot be read; exclude the table")
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """How to read a table's rows.
-
-    Attributes:
-        sql: The statement.
-        texts: For each column, from the value that is not NULL to its JSON text.
-    """
-
-    sql: str
-    texts: list[Callable[[Any], str]]
-
-
-def selection(table: Table, rendering: Rendering) -> Selection:
-    """Return how to read a table's rows so that their texts are those of the binlog."""
-    pairs = [_expression(column, rendering) for column in table.columns]
-    expressions = ", ".join(expression for expression, _ in pairs)
-    sql = f"SELECT {expressions} FROM {_name(table.database)}.{_name(table.name)}"
-    return Selection(sql, [text for _, text in pairs])
-
-
-def _name(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
-
-
-def _plain(value: str) -> str:
-    return f'"{value}"'
-
-
-def _expression(column: Column, rendering: Rendering) -> tuple[str, Callable[[Any], str]]:
-    name = _name(column.name)
-    if column.type == c.FLOAT:
-        # As FLOAT the server prints six digits only; as DOUBLE all of them.
-        return f"CAST({name} AS DOUBLE)", lambda value: f'"{values.float_text(float(value))}"'
-    if column.type == c.DOUBLE:
-        return name, lambda value: f'"{values.double_text(float(value))}"'
-    if column.type == c.TIMESTAMP2:
-        return f"UNIX_TIMESTAMP({name})", _timestamp(column.meta[0], rendering)
-    if column.type in (c.ENUM, c.SET):
-        return (name, encode_basestring) if rendering.enum_mode == "label" else (f"{name} + 0", _plain)
-    if column.type == c.BIT or column.unsigned:
-        return f"{name} + 0", _plain  # without the zeros of ZEROFILL
-    if column.special:
-        return name, _plain
-    is_bytes = column.type in (c.STRING, c.VARCHAR, c.BLOB, c.GEOMETRY) and column.charset is None
-    if column.type == c.VECTOR:
-        return f"CAST({name} AS BINARY)", _BYTES[rendering.binary_mode]  # PyMySQL does not know the type
-    if is_bytes:
-        return name, _BYTES[rendering.binary_mode]
-    return name, _plain if column.type in (c.DATE, c.TIME2, c.DATETIME2, c.YEAR, c.NEWDECIMAL) else encode_basestring
-
-
-def _timestamp(digits: int, rendering: Rendering) -> Callable[[str], str]:
-    whole = values.timestamp_text(0, rendering.zone)
-
-    def text(value: str) -> str:
-        seconds, _, fraction = value.partition(".")
-        moment = whole(int(seconds).to_bytes(8, "big"))
-        return f'"{moment}.{fraction[:digits].ljust(digits, "0")}"' if digits else f'"{moment}"'
-
-    return text
-
-
-_BYTES: Final[dict[str, Callable[[bytes], str]]] = {
-    "latin1": lambda value: encode_basestring(value.decode("latin-1")),
-    "base64": lambda value: f'"{base64.b64encode(value).decode()}"',
-    "hex": lambda value: f'"{value.hex()}"',
-}

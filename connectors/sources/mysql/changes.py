@@ -5,66 +5,34 @@ Pure: no I/O, so that recorded bytes test it.
 
 from __future__ import annotations
 
+import base64
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
-from connectors.api.errors import FatalError
-from connectors.api.record import Headers, SourceRecord
+from connectors.api.errors import ConnectError, FatalError
+from connectors.api.record import SourceRecord
 from connectors.formats.canal import POSITION_HEADER, TS_US_HEADER
 from connectors.sources.mysql import events as e
-from connectors.sources.mysql.charsets import Charsets
-from connectors.sources.mysql.codec import Change, EventFacts, TableCodec, ddl_message, group
-from connectors.sources.mysql.columns import Column, Table, parse_columns, table_name
+from connectors.sources.mysql.batch import Batch, Moment
+from connectors.sources.mysql.codec import EventFacts, TableCodec, UndecodableError, ddl_message
+from connectors.sources.mysql.columns import Table
 from connectors.sources.mysql.ddl import classify, tables_written
-from connectors.sources.mysql.fields import Rendering
-from connectors.sources.mysql.filters import TableFilter, TopicName
 from connectors.sources.mysql.gtids import gtid_set
+from connectors.sources.mysql.json_diff import UNREADABLE, rebuild
+from connectors.sources.mysql.layouts import Layouts, Unreadable
+from connectors.sources.mysql.plan import Plan
 from connectors.sources.mysql.position import Position
+from connectors.sources.mysql.transactions import TransactionMonitor
+from connectors.sources.mysql.updates import Change
 
-__all__ = ["ChangeStream", "Plan"]
+__all__ = ["ChangeStream"]
 
 logger = logging.getLogger(__name__)
 
-_MAX_LAYOUTS: Final = 2000
 _END_OF_STATEMENT: Final = 0xFFFFFF
 """Table id of a row event without rows, which only ends a statement."""
-
-ColumnTypes = Callable[[str, str], dict[str, str]]
-"""Takes database and table, returns the catalogue's present type names by column."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What the stream has to know besides the events.
-
-    Attributes:
-        source_partition: Of every record.
-        filter: Which tables.
-        topic: Where rows go.
-        ddl_topic: Where schema changes go; None: to the table's topic.
-        keyed: Whether the primary key is the Kafka key.
-        per_event: Whether all rows of an event are one message.
-        rendering: Choices of text form.
-        flavor: `mysql` or `mariadb`.
-        server: Identity of the server.
-        charsets: Character sets of the server.
-        column_types: Asks the catalogue for what MariaDB's events do not tell.
-    """
-
-    source_partition: dict[str, Any]
-    filter: TableFilter = field(default_factory=TableFilter)
-    topic: TopicName = field(default_factory=lambda: TopicName("topic", "${database}.${table}"))
-    ddl_topic: TopicName | None = None
-    keyed: bool = True
-    per_event: bool = False
-    rendering: Rendering = field(default_factory=Rendering)
-    flavor: str = "mysql"
-    server: str = ""
-    charsets: Charsets = field(default_factory=Charsets)
-    column_types: ColumnTypes | None = None
 
 
 class ChangeStream:
@@ -87,22 +55,23 @@ class ChangeStream:
         self._file, self._pos = position.file, position.pos
         self._by_gtid = not position.file
         self._skip, self._events, self._rows = position.events, 0, position.rows
-        self._ts_us = position.ts_us
         self._gtids = gtid_set(plan.flavor, position.gtids)
         self._gtids_before = self._gtids_after = str(self._gtids)
         self._gtid: e.Gtid | None = None
         self._in_transaction = False
         self._checksum = 0
         self._event_start = 0
-        self._tables: dict[int, TableCodec | None] = {}
-        self._layouts: dict[bytes, TableCodec | None] = {}
+        self._tables: dict[int, TableCodec | Unreadable | None] = {}
+        self._layouts = Layouts(plan)
+        # Kinds of row events, in capitals, and of statements.
+        self._skipped = {name.upper() for name in plan.rules.skipped} | plan.rules.skipped
+        self._raw = b""
         self._message_id = 0
-        self._records: list[SourceRecord] = []
-        self.size = 0
-        """Bytes of the records that wait to be taken."""
+        self._batch = Batch(plan, position.ts_us)
+        self._monitor = TransactionMonitor(plan) if plan.transaction_topic is not None else None
         self._handlers: dict[int, Callable[[bytes, int, int], None]] = {
-            e.XID: lambda body, seconds, next_pos: self._commit(next_pos),
-            e.XA_PREPARE: lambda body, seconds, next_pos: self._commit(next_pos),
+            e.XID: lambda body, seconds, next_pos: self._commit(next_pos, seconds),
+            e.XA_PREPARE: lambda body, seconds, next_pos: self._commit(next_pos, seconds),
             e.QUERY: self._query,
             e.EXECUTE_LOAD: lambda body, seconds, next_pos: self._statement(e.query(body, plan.charsets, load=True)),
             e.TABLE_MAP: self._table_map,
@@ -111,7 +80,7 @@ class ChangeStream:
             e.ANONYMOUS_GTID: lambda body, *_: self._begin(e.mysql_gtid(body, anonymous=True)),
             e.GTID_TAGGED: lambda body, *_: self._begin(e.tagged_gtid(body)),
             e.PAYLOAD: self._payload,
-            e.PARTIAL_UPDATE: self._refuse_partial,
+            e.PARTIAL_UPDATE: self._partial_update,
             e.INCIDENT: self._refuse_incident,
         }
 
@@ -133,7 +102,7 @@ class ChangeStream:
             self._events + self._skip,
             self._rows,
             self._gtids_before,
-            self._ts_us,
+            self._batch.ts_us,
             self._plan.server,
         )
 
@@ -143,7 +112,7 @@ class ChangeStream:
         The last one gets the present position: where transactions without chosen tables followed it, they need not
         be read again.
         """
-        records, self._records, self.size = self._records, [], 0
+        records = self._batch.take()
         if records:
             records[-1].source_offset = self.position().to_offset()
         return records
@@ -151,7 +120,12 @@ class ChangeStream:
     @property
     def waiting(self) -> int:
         """Number of records that wait to be taken."""
-        return len(self._records)
+        return len(self._batch.records)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the records that wait to be taken."""
+        return self._batch.size
 
     def handle(self, event: bytes) -> None:
         """Take one event, header and checksum included.
@@ -160,6 +134,7 @@ class ChangeStream:
             FatalError: It holds changes that cannot be decoded, or changes were lost before it.
         """
         seconds, kind, server_id, size, next_pos, flags = e.HEADER(event)
+        self._raw = event
         self._event_start = next_pos - size if next_pos else 0
         if kind == e.ROTATE:
             self._rotate(event)
@@ -194,8 +169,11 @@ class ChangeStream:
         if self._plan.flavor == "mariadb":
             self._in_transaction = not gtid.standalone
 
-    def _commit(self, next_pos: int) -> None:
+    def _commit(self, next_pos: int, seconds: int) -> None:
         """Move the boundary behind the transaction. Only here are event positions true in every server (P5)."""
+        end = self._monitor.end(seconds * 1000) if self._monitor is not None else None
+        if end is not None:
+            self._batch.plain(end)
         if next_pos:
             self._pos = next_pos
         self._events = self._rows = self._skip = 0
@@ -223,20 +201,29 @@ class ChangeStream:
         elif first == "COMMIT" or words[:2] in (["XA", "COMMIT"], ["XA", "ROLLBACK"]):
             if words[:2] == ["XA", "ROLLBACK"]:
                 logger.warning("%s: %s undoes rows that were sent when it was prepared", self.place, query.sql)
-            self._commit(next_pos)
+            if words[0].upper() == "XA":
+                self._emit_xa(words[1], query.sql, seconds)
+            self._commit(next_pos, seconds)
         elif first == "ROLLBACK":
-            self._rollback(words, query.sql, next_pos)
+            self._rollback(words, query.sql, next_pos, seconds)
         elif first not in ("SAVEPOINT", "XA"):
             self._statement(query, seconds)
             if not self._in_transaction and not query.sql.rstrip().endswith("START TRANSACTION"):
-                self._commit(next_pos)
+                self._commit(next_pos, seconds)
 
-    def _rollback(self, words: list[str], sql: str, next_pos: int) -> None:
+    def _emit_xa(self, word: str, sql: str, seconds: int) -> None:
+        """Tell of the end of an XA transaction, whose rows were sent when it was prepared."""
+        topic = self._plan.ddl_topic
+        if topic is not None and "ddl" not in self._skipped:
+            message = ddl_message(f"XA{word.upper()}", "", "", sql, self._facts(seconds), is_ddl=False)
+            self._send_statement(topic.of("", ""), message, seconds)
+
+    def _rollback(self, words: list[str], sql: str, next_pos: int, seconds: int) -> None:
         # The server logs a rollback only where a table without transactions was written as well: those rows stay.
         if self._rows:
             logger.warning("%s: %s; rows of this transaction were sent already", self.place, sql)
         if words[1:2] != ["TO"]:
-            self._commit(next_pos)
+            self._commit(next_pos, seconds)
 
     # Statements
 
@@ -247,6 +234,9 @@ class ChangeStream:
             return
         ddl = classify(query.sql, query.database)
         if ddl is not None:
+            self._layouts.clear()  # what the catalogue tells of tables may have changed
+            if "ddl" in self._skipped or ddl.type.lower() in self._skipped:
+                return
             chosen = next((names for names in ddl.tables if self._chosen(*names)), None)
             if chosen is not None:
                 self._emit_ddl(ddl.type, ddl.tables[0] if ddl.type == "RENAME" else chosen, query.sql, seconds)
@@ -269,120 +259,76 @@ class ChangeStream:
             if not table:
                 logger.info("%s: not sent, as topic.ddl is not set: %s", self.place, sql)
                 return
-            topic = self._plan.topic
-        value = ddl_message(kind, database, table, sql, self._facts(seconds))
-        commit_us = self._commit_us(seconds)
-        self._ts_us = max(self._ts_us + 1, commit_us)
-        self._add(topic.of(database, table), value, None, self._headers(), commit_us // 1000)
-        self._records[-1].source_offset = self.position().to_offset()
+            name = self._plan.rules.routing.topic_of(database, table)
+        else:
+            name = topic.of(database, table)
+        self._send_statement(name, ddl_message(kind, database, table, sql, self._facts(seconds)), seconds)
+
+    def _send_statement(self, topic: str, value: bytes, seconds: int) -> None:
+        batch, commit_us = self._batch, self._commit_us(seconds)
+        batch.ts_us = max(batch.ts_us + 1, commit_us)
+        position = f"{self._file}:{self._pos}:{self._rows}".encode()
+        headers = [(TS_US_HEADER, b"%d" % batch.ts_us), (POSITION_HEADER, position)]
+        record = SourceRecord(topic, value, None, 0, headers, commit_us // 1000, self._plan.source_partition)
+        batch.plain(record)
+        self._rows += 1
+        record.source_offset = self.position().to_offset()
 
     # Rows
 
     def _table_map(self, body: bytes, _: int, __: int) -> None:
-        layout = body[8:]
-        if layout not in self._layouts:
-            if len(self._layouts) >= _MAX_LAYOUTS:
-                self._layouts.clear()
-            self._layouts[layout] = self._codec(body)
-        self._tables[int.from_bytes(body[:6], "little")] = self._layouts[layout]
-
-    def _codec(self, body: bytes) -> TableCodec | None:
-        plan = self._plan
-        database, name, at = table_name(body, 8)
-        if not plan.filter.table(database, name):
-            return None
-        where = f"{database}.{name} at {self.place}"
-        columns, key = parse_columns(body, at, plan.charsets, plan.flavor, where)
-        self._name_special_columns(database, name, columns)
-        topic = plan.topic.of(database, name)
-        table = Table(database, name, columns, key)
-        return TableCodec(table, topic, plan.rendering, key_changes=plan.keyed, where=where)
-
-    def _name_special_columns(self, database: str, name: str, columns: list[Column]) -> None:
-        suspects = [column for column in columns if column.type == 254 and column.charset is None]
-        if self._plan.flavor != "mariadb" or self._plan.column_types is None or not suspects:
-            return
-        types = self._plan.column_types(database, name)
-        for column in suspects:
-            if types.get(column.name) in ("uuid", "inet4", "inet6"):
-                column.special = types[column.name]
+        self._tables[int.from_bytes(body[:6], "little")] = self._layouts.codec(body, self.place)
 
     def _row_event(self, rows: tuple[str, int], body: bytes, seconds: int) -> None:
         self._events += 1
-        if self._skip:
+        done = self._skip > 0
+        if done:
             self._skip -= 1
-            return
+            if self._monitor is None:
+                return
         kind, at = rows
         if at == 10:
             at += int.from_bytes(body[8:10], "little") - 2
-        table_id = int.from_bytes(body[:6], "little")
-        if table_id not in self._tables:
-            if table_id == _END_OF_STATEMENT:
-                return
-            raise FatalError(f"{self.place}: a row event came without the table map event that describes it")
-        codec = self._tables[table_id]
-        if codec is None:
+        codec = self._table_of(body)
+        if codec is None or kind in self._skipped:
             return
-        changes = codec.changes(kind, body, at)
-        if changes:
+        if isinstance(codec, Unreadable):
+            self._poison(codec.table, codec.reason, done=done)
+            return
+        try:
+            changes = codec.changes(kind, body, at)
+        except UndecodableError as error:
+            self._poison(codec.table, error, done=done)
+            return
+        if changes and not done:
             self._emit(codec, changes, seconds)
-            self._records[-1].source_offset = self.position().to_offset()
+            self._batch.records[-1].source_offset = self.position().to_offset()
+        elif changes and self._monitor is not None:
+            # Sent before the source started again; they count for the message that tells of the transaction's end.
+            self._monitor.resume(self._transaction_id())
+            self._monitor.rows(codec, changes, ())
+
+    def _table_of(self, body: bytes) -> TableCodec | Unreadable | None:
+        table_id = int.from_bytes(body[:6], "little")
+        if table_id not in self._tables and table_id != _END_OF_STATEMENT:
+            raise FatalError(f"{self.place}: a row event came without the table map event that describes it")
+        return self._tables.get(table_id)
 
     def _emit(self, codec: TableCodec, changes: list[Change], seconds: int) -> None:
         facts = self._facts(seconds)
-        commit_us = self._commit_us(seconds)
-        self._ts_us = max(self._ts_us, commit_us - 1)
-        timestamp_ms = commit_us // 1000
-        if self._plan.per_event:
-            for changes_of_message in group(changes):
-                value = codec.message(changes_of_message, facts)
-                self._ts_us += 1
-                self._add(codec.topic, value, None, self._headers(), timestamp_ms)
-                self._ts_us += len(changes_of_message) - 1
-                self._rows += len(changes_of_message) - 1
-            return
-        self._emit_each(codec, changes, facts, timestamp_ms)
+        batch, monitor = self._batch, self._monitor
+        first = len(batch.records)
+        if monitor is not None and not monitor.open:
+            batch.plain(monitor.begin(self._transaction_id(), seconds * 1000))
+            first += 1
+        place = f"{self._file}:{self._pos}:"
+        batch.emit(codec, changes, facts, Moment(place, self._rows, self._commit_us(seconds)))
+        self._rows += len(changes)
+        if monitor is not None:
+            monitor.rows(codec, changes, batch.records[first:])
 
-    def _emit_each(self, codec: TableCodec, changes: list[Change], facts: EventFacts, timestamp_ms: int) -> None:
-        """Make a record for each change; the loop that decides the speed, hence its local names."""
-        append, partition, keyed, topic = (
-            self._records.append,
-            self._plan.source_partition,
-            self._plan.keyed,
-            codec.topic,
-        )
-        place = f"{self._file}:{self._pos}:".encode()
-        ts_us, row_number, size = self._ts_us, self._rows, 0
-        pieces: dict[tuple[str, int], tuple[str, str]] = {}
-        for row, key, wide, kind, old in changes:
-            around = pieces.get((kind, wide))
-            if around is None:
-                around = pieces[kind, wide] = codec.pieces(kind, wide, facts)
-            middle = "null" if old is None else f"[{old}]"
-            value = f'{{"data":[{row}{around[0]}{middle}{around[1]}'.encode()
-            ts_us += 1
-            headers = [(TS_US_HEADER, b"%d" % ts_us), (POSITION_HEADER, place + b"%d" % row_number)]
-            row_number += 1
-            size += len(value)
-            if keyed and key is not None:
-                append(SourceRecord(topic, value, key.encode(), None, headers, timestamp_ms, partition))
-            else:
-                # Without a key the rows of a table keep their order only on one partition, as in Canal.
-                append(SourceRecord(topic, value, None, 0, headers, timestamp_ms, partition))
-        self._ts_us, self._rows = ts_us, row_number
-        self.size += size
-
-    def _add(self, topic: str, value: bytes, key: bytes | None, headers: Headers, timestamp_ms: int) -> None:
-        partition = None if key is not None else 0
-        self._records.append(
-            SourceRecord(topic, value, key, partition, headers, timestamp_ms, self._plan.source_partition),
-        )
-        self._rows += 1
-        self.size += len(value)
-
-    def _headers(self) -> Headers:
-        position = f"{self._file}:{self._pos}:{self._rows}".encode()
-        return [(TS_US_HEADER, b"%d" % self._ts_us), (POSITION_HEADER, position)]
+    def _transaction_id(self) -> str:
+        return self._gtid.text if self._gtid is not None and self._gtid.text else f"{self._file}:{self._pos}"
 
     def _facts(self, seconds: int) -> EventFacts:
         self._message_id += 1
@@ -408,15 +354,46 @@ class ChangeStream:
             seconds, kind, server_id, _, _, flags = e.HEADER(event)
             self._dispatch(kind, event[e.HEADER_SIZE :], seconds, server_id, next_pos, flags)
 
-    def _refuse_partial(self, body: bytes, *_: Any) -> None:
+    def _partial_update(self, body: bytes, seconds: int, _: int) -> None:
+        """Handle an UPDATE whose JSON documents are logged as differences: put the documents together first."""
         codec = self._tables.get(int.from_bytes(body[:6], "little"))
-        if codec is not None:
-            raise FatalError(
+        if not isinstance(codec, TableCodec) or "UPDATE" in self._skipped:
+            self._events += 1
+            self._skip -= self._skip > 0
+            return
+        try:
+            whole = rebuild(body, codec.parts)
+        except UNREADABLE as error:
+            done = self._skip > 0
+            self._events += 1
+            self._skip -= done
+            reason = UndecodableError(
                 f"{self.place}: an UPDATE of {codec.table.database}.{codec.table.name} is logged as a difference of"
-                " JSON documents, which cannot be read. SET GLOBAL binlog_row_value_options = ''; and in sessions"
-                " that turned it on",
+                f" JSON documents, which cannot be put together: {error}. SET GLOBAL binlog_row_value_options = ''; and"
+                " in sessions that turned it on",
             )
-        self._events += 1
+            self._poison(codec.table, reason, done=done)
+            return
+        self._row_event(("UPDATE", 10), whole, seconds)
+
+    def _poison(self, table: Table, reason: ConnectError, *, done: bool) -> None:
+        """Hand on an event that cannot be read; `errors.tolerance` decides what becomes of it."""
+        if done:
+            return
+        record = SourceRecord.errant(
+            base64.b64encode(self._raw),
+            reason,
+            position=f"{self.place}:{self._rows}",
+            headers=[
+                ("connect.database", table.database.encode()),
+                ("connect.table", table.name.encode()),
+                ("connect.gtid", self._gtid.text.encode() if self._gtid is not None else b""),
+                ("connect.table.map", base64.b64encode(self._layouts.event_of(table))),
+            ],
+            source_partition=self._plan.source_partition,
+        )
+        self._batch.plain(record)
+        record.source_offset = self.position().to_offset()
 
     def _refuse_incident(self, *_: Any) -> None:
         raise FatalError(f"{self.place}: the server reports that it lost binlog events: take a new snapshot")

@@ -8,37 +8,25 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from json.encoder import encode_basestring
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 
 from connectors.api.errors import FatalError
 from connectors.sources.mysql.column_types import mysql_type, sql_type
-from connectors.sources.mysql.columns import Table, read_length
-from connectors.sources.mysql.decoder import ImageDecoder, Parts, TextDecoder, compile_image, compile_texts
-from connectors.sources.mysql.fields import Rendering, field_of
+from connectors.sources.mysql.columns import Column, Table, read_length
+from connectors.sources.mysql.decoder import ImageDecoder, Part, TextDecoder, compile_image, compile_texts
+from connectors.sources.mysql.fields import Field, Rendering, field_of
+from connectors.sources.mysql.rules import TableRules
+from connectors.sources.mysql.updates import Change, Updates
 
-__all__ = ["Change", "EventFacts", "TableCodec", "ddl_message"]
+__all__ = ["Change", "EventFacts", "TableCodec", "UndecodableError", "ddl_message", "group"]
 
 
-class Change(NamedTuple):
-    """A changed row, its parts as JSON text.
-
-    Attributes:
-        row: The row after the change; of a DELETE, before it.
-        key: Its key's columns, or None where the table or the image has no key.
-        wide: Mask of the unsigned columns whose value is above the signed maximum.
-        type: INSERT, UPDATE or DELETE.
-        old: Of an UPDATE, the former values of the columns that changed.
-    """
-
-    row: str
-    key: str | None
-    wide: int
-    type: str
-    old: str | None = None
+class UndecodableError(FatalError):
+    """A row event whose bytes do not fit the table's layout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,31 +49,43 @@ class EventFacts:
 class TableCodec:
     """Turns row events of one layout into changes, and changes into messages.
 
+    With the key as Kafka key, an UPDATE of the key becomes a DELETE and an INSERT: old and new row may lie on different
+    partitions, whose order among each other nobody keeps, so a consumer that saw only the UPDATE could not remove the
+    old row after a later change of the same key.
+
     Args:
         table: The layout.
-        topic: Topic of its messages.
+        rules: What is done with its rows.
         rendering: Choices of text form.
-        key_changes: Whether an UPDATE of the key becomes a DELETE and an INSERT. With the key as Kafka key, old and
-            new row may lie on different partitions, whose order among each other nobody keeps: a consumer that saw
-            only the UPDATE could not remove the old row after a later change of the same key.
+        where: Table and place, for messages.
+
+    Raises:
+        FatalError: A column cannot be decoded.
     """
 
-    def __init__(self, table: Table, topic: str, rendering: Rendering, *, key_changes: bool, where: str) -> None:
+    def __init__(self, table: Table, rules: TableRules, rendering: Rendering, *, where: str) -> None:
         self.table = table
-        self.topic = topic
-        self._key_changes = key_changes
+        self.topic = rules.topic
+        self.rules = rules
         self._where = where
-        self._fields = [field_of(column, rendering, where) for column in table.columns]
+        self._rendering = rendering
+        self.parts = [
+            Part(n, column, self._field(n, column), n not in rules.dropped, rules.changed.get(n))
+            for n, column in enumerate(table.columns)
+        ]
         self._texts: dict[bytes, TextDecoder] = {}
         self._images: dict[bytes, tuple[ImageDecoder, list[int]]] = {}
         self._names = [encode_basestring(column.name) + ":" for column in table.columns]
-        types = {column.name: mysql_type(column) for column in table.columns}
-        key_names = [table.columns[index].name for index in table.key] or None
         self._database = f'],"database":{encode_basestring(table.database)},"es":'
-        self._types = f',"isDdl":false,"mysqlType":{_json(types)},"old":'
-        self._key_names = f',"pkNames":{_json(key_names)},"sql":"","sqlType":'
         self._table = f',"table":{encode_basestring(table.name)},"ts":'
-        self._sql_types: dict[int, str] = {}
+        self._types: dict[int, tuple[str, str]] = {}
+        self.updates = Updates(table, rules, self._names)
+
+    def _field(self, index: int, column: Column) -> Field:
+        rules, rendering = self.rules, self._rendering
+        if index in rules.dropped and index not in rules.looked_at:
+            rendering = replace(rendering, exact=True)  # only its size matters, so no character set is in the way
+        return field_of(column, rendering, self._where)
 
     def changes(self, kind: str, body: bytes, at: int) -> list[Change]:
         """Decode a row event.
@@ -96,7 +96,7 @@ class TableCodec:
             at: Position of the column count.
 
         Raises:
-            FatalError: The bytes do not fit the layout.
+            UndecodableError: The bytes do not fit the layout.
         """
         try:
             count, at = read_length(body, at)
@@ -104,123 +104,120 @@ class TableCodec:
             width = (count + 7) // 8
             present, at = body[at : at + width], at + width
             if kind == "UPDATE":
-                changes, end = self._updates(present, body[at : at + width], body, at + width)
+                after = body[at : at + width]
+                changes, end = self._decode_updates(present, after, body, at + width)
             else:
                 rows, end = self._text_decoder(present)(body, at, len(body))
-                changes = [Change(row, key, wide, kind) for row, key, wide in rows]
+                changes = self._rows(kind, rows, present)
             self._check("bytes", end, len(body))
         except (ValueError, IndexError, KeyError, ArithmeticError, struct.error) as error:
-            raise FatalError(f"{self._where}: a row cannot be decoded: {error}") from error
+            raise UndecodableError(f"{self._where}: a row cannot be decoded: {error}") from error
         return changes
 
     def _check(self, what: str, found: int, expected: int) -> None:
         if found != expected:
             raise ValueError(f"{found} {what} where the table map event says {expected}")
 
-    def message(self, changes: Sequence[Change], facts: EventFacts) -> bytes:
-        """Return the message of changes of the same type; all rows of an event, or a single one."""
+    def _rows(self, kind: str, rows: list[Any], present: bytes) -> list[Change]:
+        absent = self._absent(present)
+        wants, partition_of = self.updates.wants, self.updates.partition_of
+        if not self.rules.looked_at:
+            partition = partition_of(())
+            return [Change(row, key, variant | absent, kind, None, partition) for row, key, variant in rows]
+        return [
+            Change(row, key, variant | absent, kind, None, partition_of(seen))
+            for row, key, variant, seen in rows
+            if wants(seen)
+        ]
+
+    def message(self, changes: Sequence[Change], facts: EventFacts, last: Change | None = None) -> bytes:
+        """Return the message of changes of the same type; all rows of an event, or some of them.
+
+        Args:
+            changes: The rows.
+            facts: About their event.
+            last: The event's last row, whose type codes Canal takes for all.
+        """
         first = changes[0]
+        variant = (last or changes[-1]).variant
         if len(changes) == 1:
-            head, tail = self.pieces(first.type, first.wide, facts)
+            head, tail = self.pieces(first.type, variant, facts)
             return f'{{"data":[{first.row}{head}{_old(first.old)}{tail}'.encode()
         rows = ",".join([change.row for change in changes])
         olds = "null" if first.old is None else f"[{','.join([change.old or '{}' for change in changes])}]"
-        # Canal takes the type codes of the last row.
-        head, tail = self.pieces(first.type, changes[-1].wide, facts)
+        head, tail = self.pieces(first.type, variant, facts)
         return f'{{"data":[{rows}{head}{olds}{tail}'.encode()
 
-    def pieces(self, kind: str, wide: int, facts: EventFacts) -> tuple[str, str]:
+    def pieces(self, kind: str, variant: int, facts: EventFacts) -> tuple[str, str]:
         """Return what stands between `data` and `old`, and after `old`."""
-        codes = self._sql_types.get(wide)
-        if codes is None:
-            columns = enumerate(self.table.columns)
-            by_name = {column.name: sql_type(column, wide=bool(wide >> n & 1)) for n, column in columns}
-            codes = self._sql_types[wide] = _json(by_name)
-        head = f'{self._database}{facts.es_ms},"gtid":"{facts.gtids}","id":{facts.id}{self._types}'
-        return head, f'{self._key_names}{codes}{self._table}{facts.ts_ms},"type":"{kind}"}}'
+        found = self._types.get(variant)
+        if found is None:
+            found = self._types[variant] = self._type_pieces(variant)
+        types, key_names = found
+        head = f'{self._database}{facts.es_ms},"gtid":"{facts.gtids}","id":{facts.id}{types}'
+        return head, f'{key_names}{self._table}{facts.ts_ms},"type":"{kind}"}}'
 
-    def _parts(self, present: bytes) -> Parts:
-        bits = int.from_bytes(present, "little")
+    def _type_pieces(self, variant: int) -> tuple[str, str]:
         columns = self.table.columns
-        return [(i, columns[i], self._fields[i]) for i in range(len(columns)) if bits >> i & 1]
+        absent = variant >> len(columns)
+        held = {n: columns[n] for n, part in enumerate(self.parts) if part.sent and not absent >> n & 1}
+        types = {column.name: mysql_type(column) for column in held.values()}
+        bits = self._rendering.bit_codes
+        codes = {
+            column.name: sql_type(column, odd=bool(variant >> n & 1), bit_codes=bits) for n, column in held.items()
+        }
+        key = [columns[n].name for n in self.table.key if n in held]
+        # Half a key would make different rows look like one.
+        whole = key if len(key) == len(self.table.key) or self.rules.exact else []
+        return (
+            f',"isDdl":false,"mysqlType":{_json(types)},"old":',
+            f',"pkNames":{_json(whole or None)},"sql":"","sqlType":{_json(codes)}',
+        )
+
+    def _absent(self, present: bytes) -> int:
+        """Return what the variant tells of columns that the image lacks; only Canal's quirks need it."""
+        if not self.rules.exact:
+            return 0
+        count = len(self.table.columns)
+        return ((1 << count) - 1 & ~int.from_bytes(present, "little")) << count
+
+    def _held(self, present: bytes) -> list[Part]:
+        bits = int.from_bytes(present, "little")
+        return [part for part in self.parts if bits >> part.index & 1]
 
     def _text_decoder(self, present: bytes) -> TextDecoder:
         decoder = self._texts.get(present)
         if decoder is None:
-            parts = self._parts(present)
-            held = {index for index, _, _ in parts}
-            key = self.table.key if held.issuperset(self.table.key) else []
-            decoder = self._texts[present] = compile_texts(parts, key)
+            parts, rules = self._held(present), self.rules
+            held = {part.index for part in parts}
+            key = rules.key if held.issuperset(rules.key) else ()
+            decoder = self._texts[present] = compile_texts(parts, key, rules.looked_at, nulls=rules.exact)
         return decoder
 
     def _image_decoder(self, present: bytes) -> tuple[ImageDecoder, list[int]]:
         found = self._images.get(present)
         if found is None:
-            parts = self._parts(present)
-            found = self._images[present] = (compile_image(parts), [index for index, _, _ in parts])
+            parts, rules = self._held(present), self.rules
+            decoder = compile_image(parts, rules.looked_at, nulls=rules.exact)
+            found = self._images[present] = (decoder, [part.index for part in parts if part.sent])
         return found
 
-    def _updates(self, before_bits: bytes, after_bits: bytes, body: bytes, at: int) -> tuple[list[Change], int]:
+    def _decode_updates(self, before_bits: bytes, after_bits: bytes, body: bytes, at: int) -> tuple[list[Change], int]:
         before_of, before_columns = self._image_decoder(before_bits)
         after_of, after_columns = self._image_decoder(after_bits)
-        complete = before_columns == after_columns and len(after_columns) == len(self._names)
-        end = len(body)
+        complete = before_bits == after_bits and len(self._held(after_bits)) == len(self._names)
+        end, absent = len(body), self._absent(after_bits)
         changes: list[Change] = []
+        make = self.updates.start(changes)
         while at < end:
-            before, before_wide, at = before_of(body, at)
-            after, wide, at = after_of(body, at)
+            before, before_variant, at = before_of(body, at)
+            after, variant, at = after_of(body, at)
             if complete:
-                self._update(changes, before, after, before_wide, wide)
+                make(before, after, before_variant, variant)
             else:
-                known = dict(zip(before_columns, before, strict=True))
-                self._partial_update(changes, known, dict(zip(after_columns, after, strict=True)), wide | before_wide)
+                known = (before_columns, before), (after_columns, after)
+                self.updates.partial(changes, *known, variant | before_variant, absent)
         return changes, at
-
-    def _update(
-        self,
-        changes: list[Change],
-        before: tuple[str, ...],
-        after: tuple[str, ...],
-        before_wide: int,
-        wide: int,
-    ) -> None:
-        names = self._names
-        row = f"{{{','.join([n + v for n, v in zip(names, after, strict=True)])}}}"
-        key = self._key(after)
-        if self._key_changes and key is not None and (old_key := self._key(before)) != key:
-            old_row = f"{{{','.join([n + v for n, v in zip(names, before, strict=True)])}}}"
-            changes.append(Change(old_row, old_key, before_wide, "DELETE"))
-            changes.append(Change(row, key, wide, "INSERT"))
-            return
-        old = ",".join([n + v for n, v, w in zip(names, before, after, strict=True) if v != w])
-        changes.append(Change(row, key, wide, "UPDATE", f"{{{old}}}"))
-
-    def _partial_update(
-        self,
-        changes: list[Change],
-        before: dict[int, str],
-        after: dict[int, str],
-        wide: int,
-    ) -> None:
-        """Handle images that lack columns (MINIMAL, NOBLOB): the row is what both together know."""
-        row = {index: after.get(index, before.get(index, "")) for index in sorted(before.keys() | after.keys())}
-        key, old_key = self._key(row), self._key({**row, **before})
-        if self._key_changes and key is not None and old_key != key:
-            changes.append(Change(self._partial(before), old_key, wide, "DELETE"))
-            changes.append(Change(self._partial(row), key, wide, "INSERT"))
-            return
-        old = {index: value for index, value in before.items() if after.get(index, value) != value}
-        changes.append(Change(self._partial(row), key, wide, "UPDATE", self._partial(old)))
-
-    def _key(self, values: Any) -> str | None:
-        try:
-            key = ",".join([self._names[index] + values[index] for index in self.table.key])
-        except KeyError:
-            return None  # an image without the key's columns
-        return f"{{{key}}}" if key else None
-
-    def _partial(self, values: dict[int, str]) -> str:
-        return f"{{{','.join([self._names[index] + value for index, value in values.items()])}}}"
 
 
 def _old(old: str | None) -> str:
@@ -234,15 +231,15 @@ def _json(value: Any) -> str:
 _DDL: Final = {"data": None, "mysqlType": None, "old": None, "pkNames": None, "sqlType": None}
 
 
-def ddl_message(kind: str, database: str, table: str, sql: str, facts: EventFacts) -> bytes:
-    """Return the message of a schema change."""
+def ddl_message(kind: str, database: str, table: str, sql: str, facts: EventFacts, *, is_ddl: bool = True) -> bytes:
+    """Return the message of a schema change, or of another statement."""
     message = {
         **_DDL,
         "database": database,
         "es": facts.es_ms,
         "gtid": facts.gtids,
         "id": facts.id,
-        "isDdl": True,
+        "isDdl": is_ddl,
         "sql": sql,
         "table": table,
         "ts": facts.ts_ms,
@@ -252,11 +249,16 @@ def ddl_message(kind: str, database: str, table: str, sql: str, facts: EventFact
 
 
 def group(changes: Iterable[Change]) -> list[list[Change]]:
-    """Split changes where the type changes, so that each group is one message."""
+    """Split the changes of an event into those of one message each: of one type, and for one partition."""
     groups: list[list[Change]] = []
+    open_groups: dict[int | None, list[Change]] = {}
+    type_ = ""
     for change in changes:
-        if groups and groups[-1][0].type == change.type:
-            groups[-1].append(change)
-        else:
-            groups.append([change])
+        if change.type != type_:
+            type_, open_groups = change.type, {}
+        found = open_groups.get(change.partition)
+        if found is None:
+            found = open_groups[change.partition] = []
+            groups.append(found)
+        found.append(change)
     return groups

@@ -1,17 +1,19 @@
 """Canal's `mysqlType` and `sqlType` of a column.
 
-The type text is rebuilt from the event, so it is right for the event's own time; what events do not carry is missing:
-display width, zerofill and BOOL. Codes are those of java.sql.Types.
+The type text is rebuilt from the event, so it is right for the event's own time. Display width and zerofill, which
+events do not carry, are taken from the catalogue where what it says now is otherwise the same type. Codes are those of
+java.sql.Types.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from connectors.sources.mysql import columns as c
 from connectors.sources.mysql.columns import Column
 
-__all__ = ["SIGNED_MAXIMUM", "mysql_type", "sql_type"]
+__all__ = ["SIGNED_MAXIMUM", "mysql_type", "sql_type", "with_width"]
 
 _INTEGERS: Final = {
     c.TINY: ("tinyint", -6, 5, 127),
@@ -36,11 +38,36 @@ _PLAIN: Final = {
     c.VECTOR: ("vector", 2004),
 }
 _FRACTIONAL: Final = {c.TIMESTAMP2: ("timestamp", 93), c.DATETIME2: ("datetime", 93), c.TIME2: ("time", 92)}
+_ODD_CODES: Final = {c.SET: 2004, c.JSON: 1111} | {type_: entry[2] for type_, entry in _INTEGERS.items()}
+_CODES: Final = {type_: entry[1] for type_, entry in (_INTEGERS | _PLAIN | _FRACTIONAL).items()} | {
+    c.NEWDECIMAL: 3,
+    c.ENUM: 4,
+    c.BIT: -7,
+    c.SET: -7,
+}
 _BLOB_PREFIX: Final = {1: "tiny", 2: "", 3: "medium", 4: "long"}
+
+
+def with_width(column: Column, catalogue: str | None) -> str | None:
+    """Return what the catalogue calls a number's type where that is the same type with a width or zerofill.
+
+    Args:
+        column: The column as the event describes it.
+        catalogue: COLUMN_TYPE of the column of that name now, or None.
+    """
+    if catalogue is None or column.type not in (*_INTEGERS, c.FLOAT, c.DOUBLE, c.NEWDECIMAL, c.YEAR):
+        return None
+    text = catalogue.lower()
+    bare = text.replace(" zerofill", "")
+    if column.type != c.NEWDECIMAL:
+        bare = re.sub(r"\(.*?\)", "", bare)
+    return text if bare == mysql_type(column) else None
 
 
 def mysql_type(column: Column) -> str:
     """Return the type as SHOW CREATE TABLE writes it, e.g. `decimal(10,2) unsigned`."""
+    if column.full_type is not None:
+        return column.full_type
     sign = " unsigned" if column.unsigned and column.type != c.YEAR else ""
     if column.type in _INTEGERS:
         return _INTEGERS[column.type][0] + sign
@@ -73,26 +100,21 @@ def _string_type(column: Column) -> str:
     return f"{'varchar' if text else 'varbinary'}({length})"
 
 
-def sql_type(column: Column, *, wide: bool = False) -> int:
+def sql_type(column: Column, *, odd: bool = False, bit_codes: bool = False) -> int:
     """Return the code.
 
     Args:
         column: The column.
-        wide: Whether an unsigned value is above the signed maximum.
+        odd: Whether the value is an unsigned one above the signed maximum, or a NULL of SET or JSON: for these Canal
+            has another code.
+        bit_codes: Whether TINYINT(1) has the code of BIT.
     """
-    if column.type in _INTEGERS:
-        _, narrow_code, wide_code, _ = _INTEGERS[column.type]
-        return wide_code if wide else narrow_code
-    if column.type in _PLAIN:
-        return _PLAIN[column.type][1]
-    if column.type in _FRACTIONAL:
-        return _FRACTIONAL[column.type][1]
-    if column.type == c.NEWDECIMAL:
-        return 3
-    if column.type == c.ENUM:
-        return 4
-    if column.type in (c.BIT, c.SET):
+    if bit_codes and column.full_type == "tinyint(1)":
         return -7
+    if odd and column.type in _ODD_CODES:
+        return _ODD_CODES[column.type]
+    if column.type in _CODES:
+        return _CODES[column.type]
     if column.charset is None and not column.special:
         return 2004
     if column.type in (c.BLOB, c.BLOB_COMPRESSED):

@@ -47,6 +47,7 @@ class Column:
         labels: Labels of ENUM and SET.
         shape: Kind of geometry, or dimensions of a vector.
         special: MariaDB's `uuid`, `inet4` or `inet6`, which events do not tell apart from BINARY.
+        full_type: Type with display width and zerofill, from the catalogue; None where it says nothing more.
     """
 
     type: int
@@ -57,6 +58,7 @@ class Column:
     labels: tuple[str, ...] = ()
     shape: int = 0
     special: str = ""
+    full_type: str | None = None
 
 
 @dataclass(slots=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pymysql
@@ -20,7 +21,7 @@ from connectors.api.errors import ConfigError, ConnectError, FatalError, Retriab
 from connectors.sources.mysql.gtids import MySqlGtids
 from connectors.sources.mysql.position import Position
 
-__all__ = ["Address", "BinlogChannel", "connect", "cut", "translate"]
+__all__ = ["Address", "BinlogChannel", "PacketBuffer", "PurgedError", "Tls", "connect", "cut", "translate"]
 
 CONNECT_TIMEOUT_S: Final = 10.0
 SILENCE_S: Final = 10.0
@@ -38,6 +39,48 @@ _GTIDS_AT: Final = 4 + 1 + 2 + 4 + 4 + 3 + 8
 _BUFFER_BYTES: Final = 1 << 18
 
 
+class PurgedError(FatalError):
+    """The server no longer has the binlog at the position that is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Encryption of connections.
+
+    Attributes:
+        mode: disabled, required, verify_ca or verify_identity.
+        ca: File of the authorities' certificates; None: the system's.
+        cert: File of this client's certificate, or None.
+        key: File of its key, or None.
+    """
+
+    mode: str = "disabled"
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+
+    def context(self) -> ssl.SSLContext | None:
+        """Return what connections are encrypted with; None: they are not.
+
+        Raises:
+            ConfigError: A file cannot be used.
+        """
+        if self.mode == "disabled":
+            return None
+        try:
+            context = ssl.create_default_context(cafile=self.ca)
+            context.check_hostname = self.mode == "verify_identity"
+            if self.mode == "required":
+                context.verify_mode = ssl.CERT_NONE
+            if self.cert:
+                context.load_cert_chain(self.cert, self.key)
+        except OSError as error:
+            raise ConfigError(
+                f"A file of database.ssl.ca, .cert or .key cannot be used: {error}", key="database.ssl.ca"
+            ) from None
+        return context
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where the server is and who asks.
@@ -47,12 +90,14 @@ class Address:
         port: TCP port.
         user: User name.
         password: Its password.
+        tls: Encryption.
     """
 
     host: str
     port: int
     user: str
     password: Password
+    tls: Tls = field(default_factory=Tls)
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -80,10 +125,11 @@ def translate(error: Exception, address: Address) -> ConnectError:
 
 def _reading_failed(text: str, address: Address) -> ConnectError:
     if _PURGED.search(text):
-        return FatalError(
+        return PurgedError(
             f"MySQL at {address} no longer has the binlog at the stored position: {text}."
             " Changes since then are lost to this source. Delete the connector's offsets and take a new snapshot"
-            " (snapshot.mode=initial), and keep binlogs for longer (binlog_expire_logs_seconds)",
+            " (snapshot.mode=initial), or have it done (snapshot.mode=when_needed), and keep binlogs for longer"
+            " (binlog_expire_logs_seconds)",
         )
     if "same server_uuid" in text or "same server_id" in text:
         return FatalError(
@@ -111,6 +157,7 @@ def settings(address: Address) -> dict[str, Any]:
         "password": address.password.value,
         "charset": "utf8mb4",
         "connect_timeout": CONNECT_TIMEOUT_S,
+        **({"ssl": context} if (context := address.tls.context()) is not None else {"ssl_disabled": True}),
     }
 
 
@@ -129,7 +176,7 @@ def connect(address: Address, **options: Any) -> pymysql.Connection[Any]:
         return pymysql.connect(**settings(address), **options)
 
 
-class _PacketBuffer:
+class PacketBuffer:
     """Stands in for PyMySQL's read file: reads much at once, and knows whether a whole packet is here already."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -152,6 +199,27 @@ class _PacketBuffer:
         result = bytes(self._data[self._at : end])
         self._at = min(end, len(self._data))
         return result
+
+    def rest(self) -> bytes:
+        """Return what was received and not read yet."""
+        data = bytes(self._data[self._at :])
+        self.close()
+        return data
+
+    def more(self, size: int) -> bytes:
+        """Receive at least so many bytes; to be called when nothing waits to be read.
+
+        Raises:
+            OperationalError: The connection ended.
+        """
+        parts, received = [], 0
+        while received < size:
+            part = self._sock.recv(max(_BUFFER_BYTES, size - received))
+            if not part:
+                raise pymysql.err.OperationalError(2013, "Lost connection to MySQL server during query")
+            parts.append(part)
+            received += len(part)
+        return b"".join(parts)
 
     @property
     def has_packet(self) -> bool:
@@ -194,7 +262,7 @@ class BinlogChannel:
 
     def __init__(self, address: Address, server_id: int, position: Position, flavor: str) -> None:
         self._address = address
-        self._buffer: _PacketBuffer | None = None
+        self._buffer: PacketBuffer | None = None
         self._connection: Any = None
         self._opened: list[Any] = []
         self._closed = False
@@ -238,7 +306,7 @@ class BinlogChannel:
         if "db" in arguments:
             arguments["database"] = arguments.pop("db")  # the library uses the old name, which PyMySQL warns about
         connection: Any = pymysql.connect(**arguments)
-        connection._rfile = _PacketBuffer(connection._sock)
+        connection._rfile = PacketBuffer(connection._sock)
         if self._gtids is not None:
             _send_gtids(connection, self._gtids)
         self._opened.append(connection)

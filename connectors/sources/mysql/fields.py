@@ -17,7 +17,7 @@ from connectors.sources.mysql import columns as c
 from connectors.sources.mysql import values
 from connectors.sources.mysql.column_types import mysql_type
 from connectors.sources.mysql.columns import Column
-from connectors.sources.mysql.jsonb import json_text
+from connectors.sources.mysql.jsonb import canal_json_text, json_text
 
 __all__ = ["Field", "Rendering", "field_of"]
 
@@ -30,11 +30,16 @@ class Rendering:
         zone: Zone of TIMESTAMP.
         enum_mode: ENUM and SET as numbers, as Canal does, or as labels.
         binary_mode: Bytes as ISO-8859-1 characters, as Canal does, or as base64 or hexadecimal digits.
+        exact: Whether Canal's quirks are kept: every text read as UTF-8, DECIMAL without its last group of zeros,
+            BINARY without its trailing zero bytes.
+        bit_codes: Whether TINYINT(1) has the type code of BIT, as in Canal 1.1.3 and 1.1.4.
     """
 
     zone: tzinfo = UTC
     enum_mode: Literal["index", "label"] = "index"
     binary_mode: Literal["latin1", "base64", "hex"] = "latin1"
+    exact: bool = False
+    bit_codes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ def field_of(column: Column, rendering: Rendering, where: str) -> Field:
     maker = _MAKERS.get(column.type)
     if maker is None:
         raise FatalError(f"{where}: column {column.name} has the type {column.type}, which cannot be decoded")
-    if column.charset is not None and column.charset.codec is None:
+    if column.charset is not None and column.charset.codec is None and not rendering.exact:
         raise FatalError(
             f"{where}: column {column.name} {mysql_type(column)} has the character set {column.charset.name},"
             " which cannot be decoded; exclude the table with table.exclude.list",
@@ -95,10 +100,10 @@ def _year(_: Column, __: Rendering) -> Field:
     return Field("B", expression=_CALL, function=_YEARS.__getitem__)
 
 
-def _decimal(column: Column, _: Rendering) -> Field:
+def _decimal(column: Column, rendering: Rendering) -> Field:
     precision, scale = column.meta
-    size = values.decimal_size(precision, scale)
-    return Field(f"{size}s", expression=_CALL, function=values.decimal_text(precision, scale))
+    make = values.canal_decimal_text if rendering.exact else values.decimal_text
+    return Field(f"{values.decimal_size(precision, scale)}s", expression=_CALL, function=make(precision, scale))
 
 
 def _fixed(format_: str, function: Callable[[Any], str]) -> Callable[[Column, Rendering], Field]:
@@ -138,8 +143,9 @@ def _set(column: Column, rendering: Rendering) -> Field:
     return Field(format_, expression=_CALL, function=text, quoted=True)
 
 
-def _json(column: Column, _: Rendering) -> Field:
-    return Field(length=column.meta[0], expression="quote({f}({v}))", function=json_text, quoted=True)
+def _json(column: Column, rendering: Rendering) -> Field:
+    function = canal_json_text if rendering.exact else json_text
+    return Field(length=column.meta[0], expression="quote({f}({v}))", function=function, quoted=True)
 
 
 def _string(column: Column, rendering: Rendering) -> Field:
@@ -151,10 +157,14 @@ def _blob(column: Column, rendering: Rendering) -> Field:
 
 
 def _text(column: Column, rendering: Rendering, length: int) -> Field:
+    if rendering.exact and (column.special or column.charset is not None):
+        inner = "inflate({v})" if column.type in (c.BLOB_COMPRESSED, c.VARCHAR_COMPRESSED) else "{v}"
+        return Field(length=length, expression=f"quote(str({inner}, 'utf-8', 'replace'))", quoted=True)
     if column.special:
         return Field(length=length, expression=_CALL, function=_SPECIALS[column.special])
     # The server strips the padding of BINARY(n) from the row; SELECT shows it, so it is put back.
-    value = f"{{v}}.ljust({column.meta[0]}, zero)" if column.type == c.STRING and column.charset is None else "{v}"
+    padded = column.type == c.STRING and column.charset is None and not rendering.exact
+    value = f"{{v}}.ljust({column.meta[0]}, zero)" if padded else "{v}"
     if column.type in (c.BLOB_COMPRESSED, c.VARCHAR_COMPRESSED):
         value = "inflate({v})"
     if column.charset is not None:

@@ -6,18 +6,24 @@ Source: `json_binary.h` of MySQL for the storage format; MySQL's `CAST(j AS CHAR
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from struct import unpack_from
 from typing import Final
 
-from connectors.sources.mysql.values import decimal_size, decimal_text, double_text
+from connectors.sources.mysql.values import canal_decimal_text, decimal_size, decimal_text, double_text
 
-__all__ = ["json_text"]
+__all__ = ["REBUILT", "canal_json_text", "json_text", "json_tree", "tree_text"]
+
+REBUILT: Final = b"\xff"
+"""First byte of a document that was put together from differences; its text follows. No kind of the server's."""
 
 _ESCAPED: Final = re.compile('["\\\\\\x00-\\x1f\\x7f-\\xa0]')
 _SHORT: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _LITERALS: Final = {0: "null", 1: "true", 2: "false"}
 _MAX_DEPTH: Final = 100
+
+Opaque = Mapping[int, Callable[[bytes], str]]
+"""What makes the text of a value that is no JSON of its own, by column type."""
 
 
 def json_text(data: bytes) -> str:
@@ -28,10 +34,23 @@ def json_text(data: bytes) -> str:
     Raises:
         ValueError: The bytes are malformed.
     """
+    return _text(data, _OPAQUE)
+
+
+def canal_json_text(data: bytes) -> str:
+    """Return the text as Canal 1.1.7 prints it: decimals without their last group of zeros.
+
+    Raises:
+        ValueError: The bytes are malformed.
+    """
+    return _text(data, _CANAL_OPAQUE)
+
+
+def _text(data: bytes, opaque: Opaque) -> str:
     if not data:
         return ""
     try:
-        return _value(data[0], data, 1, 0)
+        return _value(data[0], data, 1, 0, opaque)
     except (IndexError, KeyError) as error:
         raise ValueError(f"malformed JSON value: {error}") from None
 
@@ -45,11 +64,11 @@ def _escape(match: re.Match[str]) -> str:
     return _SHORT.get(char) or f"\\u{ord(char):04x}"
 
 
-def _value(kind: int, data: bytes, at: int, depth: int) -> str:
+def _value(kind: int, data: bytes, at: int, depth: int, opaque: Opaque) -> str:
     if depth > _MAX_DEPTH:
         raise ValueError("JSON value is nested too deep")
     if kind <= 3:
-        return _container(data, at, large=bool(kind & 1), is_array=kind >= 2, depth=depth)
+        return _container(data, at, large=bool(kind & 1), is_array=kind >= 2, depth=depth, opaque=opaque)
     if kind == 0x04:
         return _LITERALS[data[at]]
     if kind in _NUMBERS:
@@ -60,7 +79,9 @@ def _value(kind: int, data: bytes, at: int, depth: int) -> str:
         length, at = _length(data, at)
         return _quote(data[at : at + length].decode("utf-8", "replace"))
     if kind == 0x0F:
-        return _opaque(data, at)
+        return _opaque(data, at, opaque)
+    if kind == REBUILT[0] and not depth:
+        return data[at:].decode()
     raise ValueError(f"unknown kind {kind} of JSON value")
 
 
@@ -78,7 +99,16 @@ def _length(data: bytes, at: int) -> tuple[int, int]:
         shift += 7
 
 
-def _container(data: bytes, at: int, *, large: bool, is_array: bool, depth: int) -> str:
+def _container(data: bytes, at: int, *, large: bool, is_array: bool, depth: int, opaque: Opaque) -> str:
+    keys, entries = _entries(data, at, large=large, is_array=is_array)
+    values = [_value(kind, data, where, depth + 1, opaque) for kind, where in entries]
+    if is_array:
+        return f"[{', '.join(values)}]"
+    return f"{{{', '.join(f'{_quote(key)}: {value}' for key, value in zip(keys, values, strict=True))}}}"
+
+
+def _entries(data: bytes, at: int, *, large: bool, is_array: bool) -> tuple[list[str], list[tuple[int, int]]]:
+    """Return the keys of an object, and kind and place of each value of an object or array."""
     word, width = ("<I", 4) if large else ("<H", 2)
     count = unpack_from(word, data, at)[0]
     entry = at + 2 * width + (0 if is_array else count * (width + 2))
@@ -86,35 +116,74 @@ def _container(data: bytes, at: int, *, large: bool, is_array: bool, depth: int)
     values = []
     for _ in range(count):
         kind = data[entry]
-        where = entry + 1 if kind in inline else at + unpack_from(word, data, entry + 1)[0]
-        values.append(_value(kind, data, where, depth + 1))
+        values.append((kind, entry + 1 if kind in inline else at + unpack_from(word, data, entry + 1)[0]))
         entry += 1 + width
-    if is_array:
-        return f"[{', '.join(values)}]"
     keys = []
     entry = at + 2 * width
-    for _ in range(count):
+    for _ in range(0 if is_array else count):
         offset = at + unpack_from(word, data, entry)[0]
         length = unpack_from("<H", data, entry + width)[0]
-        keys.append(_quote(data[offset : offset + length].decode("utf-8", "replace")))
+        keys.append(data[offset : offset + length].decode("utf-8", "replace"))
         entry += width + 2
-    return f"{{{', '.join(f'{key}: {value}' for key, value in zip(keys, values, strict=True))}}}"
+    return keys, values
 
 
-def _opaque(data: bytes, at: int) -> str:
+Tree = dict[str, "Tree"] | list["Tree"] | str
+"""A document: objects, arrays, and anything else as its text."""
+
+
+def json_tree(data: bytes) -> Tree:
+    """Return a document as a tree that can be changed.
+
+    Raises:
+        ValueError: The bytes are malformed.
+    """
+    try:
+        return _tree(data[0], data, 1, 0)
+    except (IndexError, KeyError) as error:
+        raise ValueError(f"malformed JSON value: {error}") from None
+
+
+def _tree(kind: int, data: bytes, at: int, depth: int) -> Tree:
+    if kind > 3 or depth > _MAX_DEPTH:
+        return _value(kind, data, at, depth, _OPAQUE)
+    keys, entries = _entries(data, at, large=bool(kind & 1), is_array=kind >= 2)
+    values = [_tree(inner, data, where, depth + 1) for inner, where in entries]
+    return values if kind >= 2 else dict(zip(keys, values, strict=True))
+
+
+def tree_text(tree: Tree) -> str:
+    """Return the text of a document; the keys of an object in the server's order, short ones first."""
+    if isinstance(tree, str):
+        return tree
+    if isinstance(tree, list):
+        return f"[{', '.join(map(tree_text, tree))}]"
+    keys = sorted(tree, key=lambda key: (len(key.encode()), key.encode()))
+    return f"{{{', '.join(f'{_quote(key)}: {tree_text(tree[key])}' for key in keys)}}}"
+
+
+def _opaque(data: bytes, at: int, opaque: Opaque) -> str:
     kind = data[at]
     length, at = _length(data, at + 1)
     raw = data[at : at + length]
-    render = _OPAQUE.get(kind)
+    render = opaque.get(kind)
     # Bit strings, binary strings and the like: their bytes as characters, escaped.
     return render(raw) if render is not None else _quote(raw.decode("latin-1"))
 
 
 def _decimal(raw: bytes) -> str:
+    return _decimal_of(raw, decimal_text)
+
+
+def _canal_decimal(raw: bytes) -> str:
+    return _decimal_of(raw, canal_decimal_text)
+
+
+def _decimal_of(raw: bytes, make: Callable[[int, int], Callable[[bytes], str]]) -> str:
     precision, scale = raw[0], raw[1]
     if len(raw) != 2 + decimal_size(precision, scale):
         raise ValueError("decimal of the wrong size in a JSON value")
-    return decimal_text(precision, scale)(raw[2:])
+    return make(precision, scale)(raw[2:])
 
 
 def _packed(raw: bytes) -> tuple[str, int, int]:
@@ -136,7 +205,7 @@ def _time(raw: bytes) -> str:
     return f'"{sign}{whole >> 12 & 1023:02d}:{whole >> 6 & 63:02d}:{whole & 63:02d}.{micros:06d}"'
 
 
-_OPAQUE: Final[dict[int, Callable[[bytes], str]]] = {
+_OPAQUE: Final[Opaque] = {
     0: _decimal,
     246: _decimal,
     7: _datetime,
@@ -147,3 +216,4 @@ _OPAQUE: Final[dict[int, Callable[[bytes], str]]] = {
     11: _time,
     19: _time,
 }
+_CANAL_OPAQUE: Final[Opaque] = {**_OPAQUE, 0: _canal_decimal, 246: _canal_decimal}

@@ -14,8 +14,9 @@ from typing import Final
 
 from connectors.api.errors import ConnectError, FatalError
 from connectors.api.record import SourceRecord
-from connectors.sources.mysql.changes import ChangeStream, Plan
+from connectors.sources.mysql.changes import ChangeStream
 from connectors.sources.mysql.connection import BinlogChannel
+from connectors.sources.mysql.plan import Plan
 from connectors.sources.mysql.position import Position
 
 __all__ = ["BinlogReader", "RecordQueue", "SourceReader"]

@@ -1,4 +1,4 @@
-"""All rows of the chosen tables as INSERTs, then the binlog from the point at which they were read.
+"""All rows of the chosen tables as INSERTs, then the binlog from the point at which reading began.
 
 Where the point comes from:
     - MariaDB tells the binlog position of a consistent snapshot; nobody waits.
@@ -7,16 +7,17 @@ Where the point comes from:
       binlog, with a later `connect.ts_us`. Nobody waits.
     - MySQL without GTIDs: FLUSH TABLES WITH READ LOCK for the moment between position and start of the snapshot.
 
-A snapshot that is cut off starts over: only its last record has an offset.
+Tables are read in chunks along their primary key, and each chunk moves the stored offset. A snapshot that is cut off
+goes on behind its last chunk in a new transaction, which sees later rows than the first one; the binlog is still read
+from the first point on, so that all changes since then follow, with later times, and the tables end as they are.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
-from json.encoder import encode_basestring
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pymysql
@@ -24,22 +25,21 @@ from pymysql.converters import encoders
 
 from connectors.api.errors import ConfigError, ConnectError
 from connectors.api.record import SourceRecord
-from connectors.formats.canal import POSITION_HEADER, TS_US_HEADER
-from connectors.sources.mysql.catalogue import Selection, describe, selection
-from connectors.sources.mysql.changes import Plan
-from connectors.sources.mysql.codec import Change, EventFacts, TableCodec
-from connectors.sources.mysql.column_types import SIGNED_MAXIMUM
-from connectors.sources.mysql.columns import Table
-from connectors.sources.mysql.connection import Address, connect, cut, translated
+from connectors.sources.mysql.batch import Batch, Moment
+from connectors.sources.mysql.catalogue import describe
+from connectors.sources.mysql.chunks import TableChunks, read_rows
+from connectors.sources.mysql.codec import EventFacts, TableCodec
+from connectors.sources.mysql.connection import Address, PacketBuffer, connect, cut, translated
+from connectors.sources.mysql.plan import Plan
 from connectors.sources.mysql.position import Position
 from connectors.sources.mysql.preflight import Ask, Server, latest
 from connectors.sources.mysql.reader import SourceReader
+from connectors.sources.mysql.updates import Change
 
-__all__ = ["SnapshotDone", "SnapshotReader"]
+__all__ = ["Progress", "SnapshotDone", "SnapshotReader", "asker", "changes_of", "open_rows"]
 
 logger = logging.getLogger(__name__)
 
-_FETCH: Final = 1000
 _TABLES: Final = (
     "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE'"
     " ORDER BY TABLE_SCHEMA, TABLE_NAME"
@@ -50,6 +50,43 @@ class SnapshotDone(ConnectError):  # noqa: N818 - nothing went wrong
     """All rows were returned; go on with the binlog at the reader's position."""
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a snapshot is.
+
+    Attributes:
+        position: Where the binlog is read from afterwards; its clock goes on with each row.
+        table: Schema and name of the table that is read; those before it are done.
+        after: Key of its last row that was read, as SQL literals; None: from its start.
+        rows: Rows so far.
+    """
+
+    position: Position
+    table: tuple[str, str] = ("", "")
+    after: tuple[str, ...] | None = None
+    rows: int = 0
+
+    def to_offset(self) -> dict[str, Any]:
+        """Return the source offset."""
+        state = {
+            "table": list(self.table),
+            "after": None if self.after is None else list(self.after),
+            "rows": self.rows,
+        }
+        return self.position.to_offset() | {"snapshot": state}
+
+    @classmethod
+    def from_offset(cls, offset: Mapping[str, Any]) -> Progress | None:
+        """Read a source offset; None where no snapshot was running."""
+        state = offset.get("snapshot")
+        if not isinstance(state, Mapping):
+            return None
+        after = state.get("after")
+        table = tuple(map(str, state["table"]))
+        position = Position.from_offset(offset)
+        return cls(position, (table[0], table[1]), None if after is None else tuple(after), int(state.get("rows", 0)))
+
+
 class SnapshotReader(SourceReader):
     """Reads all rows of the chosen tables.
 
@@ -57,67 +94,92 @@ class SnapshotReader(SourceReader):
         plan: What to do with the rows.
         server: The server, as it was found.
         address: Where it is.
+        progress: Where to go on; None: from the start.
+        clock_us: The row clock starts behind this.
         **bounds: `max_batch` and `max_queue_bytes`.
     """
 
-    def __init__(self, plan: Plan, server: Server, address: Address, **bounds: int) -> None:
-        super().__init__(plan, Position("", 0, server=server.identity), **bounds)
+    def __init__(
+        self,
+        plan: Plan,
+        server: Server,
+        address: Address,
+        progress: Progress | None = None,
+        *,
+        clock_us: int = 0,
+        **bounds: int,
+    ) -> None:
+        position = progress.position if progress is not None else Position("", 0, server=server.identity)
+        super().__init__(plan, position, **bounds)
         self._server = server
         self._address = address
-        self._held: list[SourceRecord] = []
-        self._size = 0
-        self._rows = 0
+        self._batch = Batch(plan, position.ts_us)
         self._message_id = 0
+        self._clock_us = clock_us
+        self.progress = progress
+        """How far it is; None before the point in the binlog is known."""
+        self.stored = progress
+        """How far it was at the end of the last chunk that was put into the queue wholly."""
         self.done = False
         """Whether all rows were put into the queue."""
 
     def work(self) -> None:
         """Read all tables."""
-        # Without decoders all values come as the server's text, or as bytes where they are no text.
-        connection = connect(self._address, conv=encoders, cursorclass=pymysql.cursors.SSCursor)
+        connection = open_rows(self._address)
         try:
             if not self.interruptible(lambda: cut(connection)):
                 return
-            ask = self._asker(connection)
-            self._begin(ask)
-            tables = [(d, t) for d, t in ask(_TABLES) if self._plan.filter.table(d, t)]
+            ask = asker(connection, self._address)
+            progress = self._begin(ask)
+            tables = [(d, t) for d, t in ask(_TABLES) if self._plan.filter.table(d, t) and (d, t) >= progress.table]
             for database, name in tables:
-                self._table(connection, describe(ask, database, name))
+                self._table(connection, ask, database, name)
+                if self._stopped:
+                    return
         finally:
-            _abandon(connection)
+            connection._force_close()  # a plain close would wait for the rest of an answer
         self._finish(len(tables))
 
-    def _begin(self, ask: Ask) -> None:
-        """Start the consistent snapshot and set `position` to the point in the binlog that belongs to it."""
+    def _begin(self, ask: Ask) -> Progress:
+        """Start the consistent snapshot and, unless it goes on, note the point in the binlog that belongs to it."""
         for statement in (
             "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
-            "SET SESSION sql_mode = ''",
+            "SET SESSION sql_mode = '', time_zone = '+00:00'",
             "SET SESSION net_write_timeout = 86400",  # the reader pauses for as long as Kafka does
         ):
             ask(statement)
+        if self.progress is not None:
+            ask("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+            logger.info("the snapshot at %s goes on in table %s.%s", self.position, *self.progress.table)
+            return self.progress
+        position = self._start(ask)
+        now_us = int(ask("SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)")[0][0])
+        self._batch.ts_us = max(now_us, self._clock_us)
+        self.position = replace(position, ts_us=self._batch.ts_us)
+        self.progress = Progress(self.position)
+        logger.info("snapshot at %s", self.position)
+        return self.progress
+
+    def _start(self, ask: Ask) -> Position:
         start = "START TRANSACTION WITH CONSISTENT SNAPSHOT"
         if self._server.flavor == "mariadb":
             ask(start)
             status = {str(n).lower(): str(v) for n, v in ask("SHOW STATUS LIKE 'binlog_snapshot_%'")}
             file, pos = status["binlog_snapshot_file"], int(status["binlog_snapshot_position"])
             gtids = str(ask(f"SELECT BINLOG_GTID_POS('{file}', {pos})")[0][0] or "")
-            position = replace(self.position, file=file, pos=pos, gtids=gtids)
-        elif self._server.variables.get("gtid_mode", "OFF") == "ON":
+            return replace(self.position, file=file, pos=pos, gtids=gtids)
+        if self._server.variables.get("gtid_mode", "OFF") == "ON":
             gtids = "".join(str(ask("SELECT @@GLOBAL.gtid_executed")[0][0]).split())
             ask(start)
-            position = replace(self.position, gtids=gtids)
-        else:
-            with self._locked() as locked:
-                ask(start)
-                position = latest(locked, self._server)
-        clock_us = int(ask("SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)")[0][0])
-        self.position = replace(position, ts_us=clock_us)
-        logger.info("snapshot at %s", self.position)
+            return replace(self.position, gtids=gtids)
+        with self._locked() as locked:
+            ask(start)
+            return latest(locked, self._server)
 
     @contextmanager
     def _locked(self) -> Iterator[Ask]:
         with closing(connect(self._address)) as connection:
-            ask = self._asker(connection)
+            ask = asker(connection, self._address)
             try:
                 ask("FLUSH TABLES WITH READ LOCK")
             except ConfigError as error:
@@ -127,92 +189,89 @@ class SnapshotReader(SourceReader):
                 ) from None
             yield ask  # closing the connection unlocks
 
-    def _asker(self, connection: pymysql.Connection[Any]) -> Ask:
-        def ask(sql: str, *values: Any) -> Sequence[Sequence[Any]]:
-            with translated(self._address), connection.cursor() as cursor:
-                cursor.execute(sql, values or None)
-                return list(cursor.fetchall())
+    def _table(self, connection: pymysql.Connection[Any], ask: Ask, database: str, name: str) -> None:
+        table = describe(ask, database, name)
+        chunks = TableChunks(ask, self._plan, table, self._plan.chunk_rows)
+        codec = TableCodec(table, chunks.rules, self._plan.rendering, where=f"{database}.{name} in the snapshot")
+        after = None
+        if self.progress is not None and self.progress.table == (database, name) and chunks.divided:
+            after = self.progress.after
+        while True:
+            count = 0
+            for part in read_rows(connection, self._address, chunks, chunks.sql(after)):
+                count += len(part.rows)
+                after = tuple(part.after) if part.after is not None else None
+                self._emit(codec, part.rows)
+                if self._stopped:
+                    return
+            self._mark((database, name), after)
+            if not chunks.more(count):
+                return
 
-        return ask
-
-    def _table(self, connection: pymysql.Connection[Any], table: Table) -> None:
-        plan = self._plan
-        where = f"{table.database}.{table.name} in the snapshot"
-        topic = plan.topic.of(table.database, table.name)
-        codec = TableCodec(table, topic, plan.rendering, key_changes=plan.keyed, where=where)
-        how = selection(table, plan.rendering)
-        change_of = _changes(table, how)
-        with translated(self._address):
-            cursor: Any = connection.cursor(pymysql.cursors.SSCursor)
-            try:
-                cursor.execute(how.sql)
-                while rows := cursor.fetchmany(_FETCH):
-                    self._emit(codec, [change_of(row) for row in rows])
-                    if self._stopped:
-                        return
-                cursor.close()
-            finally:
-                # A cursor left before its end would read the rest of the table when it is collected.
-                cursor.connection = None
-
-    def _emit(self, codec: TableCodec, changes: list[Change]) -> None:
+    def _emit(self, codec: TableCodec, rows: list[Any]) -> None:
+        if self.progress is None:
+            return
         now_ms = self.position.ts_us // 1000
         self._message_id += 1
         facts = EventFacts(now_ms // 1000 * 1000, now_ms, self._message_id, self.position.gtids)
-        groups = [changes] if self._plan.per_event else [[change] for change in changes]
-        ts_us = self.position.ts_us
-        for group in groups:
-            value = codec.message(group, facts)
-            headers = [(TS_US_HEADER, b"%d" % (ts_us + 1)), (POSITION_HEADER, f"snapshot:{self._rows}".encode())]
-            ts_us += len(group)
-            self._rows += len(group)
-            key = group[0].key if self._plan.keyed else None
-            raw_key, partition = (key.encode(), None) if key is not None else (None, 0)
-            self._held.append(
-                SourceRecord(codec.topic, value, raw_key, partition, headers, now_ms, self._plan.source_partition),
-            )
-            self._size += len(value)
-        self.position = replace(self.position, ts_us=ts_us)
-        if len(self._held) > self._max_batch or self._size >= self._max_batch_bytes:
-            # One record stays, so that the very last one can have the offset.
-            self._put(self._held[:-1], self._held[-1:])
+        changes = changes_of(codec, rows, self._plan.snapshot_type)
+        self._batch.emit(codec, changes, facts, Moment("snapshot:", self.progress.rows, self._batch.ts_us))
+        self.progress = replace(self.progress, rows=self.progress.rows + len(changes))
+        if len(self._batch.records) >= self._max_batch or self._batch.size >= self._max_batch_bytes:
+            self._put()
 
-    def _put(self, batch: list[SourceRecord], rest: list[SourceRecord]) -> None:
-        self._held, size, self._size = rest, self._size, 0
-        self._queue.put(batch, size)
+    def _mark(self, table: tuple[str, str], after: Sequence[str] | None) -> None:
+        """Store how far the snapshot is: a chunk that was put wholly need not be read again."""
+        if self.progress is None:
+            return
+        self.position = replace(self.position, ts_us=self._batch.ts_us)
+        place = tuple(after) if after is not None else None
+        self.progress = replace(self.progress, position=self.position, table=table, after=place)
+        offset = self.progress.to_offset()
+        self._batch.plain(SourceRecord.heartbeat(self._plan.source_partition, offset))
+        self._put()
+        self.stored = self.progress
+
+    def _put(self) -> None:
+        size = self._batch.size
+        self._queue.put(self._batch.take(), size)
 
     def _finish(self, tables: int) -> None:
-        if self._stopped:
+        if self._stopped or self.progress is None:
             return
-        logger.info("snapshot of %d rows in %d tables done", self._rows, tables)
-        if self._held:
-            self._held[-1].source_offset = self.position.to_offset()
-            self._put(self._held, [])
+        logger.info("snapshot of %d rows done, %d tables in this run", self.progress.rows, tables)
+        self.position = replace(self.position, ts_us=self._batch.ts_us)
+        self._batch.plain(SourceRecord.heartbeat(self._plan.source_partition, self.position.to_offset()))
+        self._put()
         self.done = True
         self.fail(SnapshotDone())
 
 
-def _abandon(connection: Any) -> None:
-    """Close without first reading the rest of a table, which PyMySQL would do."""
-    if connection._result is not None:
-        connection._result.unbuffered_active = False
-    connection._force_close()
+def open_rows(address: Address) -> Any:
+    """Open a connection for queries whose rows are decoded from its socket's bytes."""
+    # Without decoders the few other queries give the server's texts.
+    connection: Any = connect(address, conv=encoders)
+    connection._rfile = PacketBuffer(connection._sock)
+    return connection
 
 
-def _changes(table: Table, how: Selection) -> Callable[[Sequence[Any]], Change]:
-    """Return what makes a change of a row."""
-    names = [f"{text}:" for text in (encode_basestring(column.name) for column in table.columns)]
-    unsigned = [
-        (n, SIGNED_MAXIMUM[column.type])
-        for n, column in enumerate(table.columns)
-        if column.unsigned and column.type in SIGNED_MAXIMUM
+def asker(connection: pymysql.Connection[Any], address: Address) -> Ask:
+    """Return what runs queries on a connection."""
+
+    def ask(sql: str, *values: Any) -> Sequence[Sequence[Any]]:
+        with translated(address), connection.cursor() as cursor:
+            cursor.execute(sql, values or None)
+            return list(cursor.fetchall())
+
+    return ask
+
+
+def changes_of(codec: TableCodec, rows: list[Any], kind: str) -> list[Change]:
+    """Return the changes that rows of a snapshot are; rows that the filter leaves out are not among them."""
+    wants, partition_of = codec.updates.wants, codec.updates.partition_of
+    if not codec.rules.looked_at:
+        partition = partition_of(())
+        return [Change(row, key, variant, kind, None, partition) for row, key, variant in rows]
+    return [
+        Change(row, key, variant, kind, None, partition_of(seen)) for row, key, variant, seen in rows if wants(seen)
     ]
-
-    def change(row: Sequence[Any]) -> Change:
-        values = ["null" if value is None else text(value) for value, text in zip(row, how.texts, strict=True)]
-        pieces = [name + value for name, value in zip(names, values, strict=True)]
-        wide = sum(1 << n for n, most in unsigned if row[n] is not None and int(row[n]) > most)
-        key = f"{{{','.join([pieces[n] for n in table.key])}}}" if table.key else None
-        return Change(f"{{{','.join(pieces)}}}", key, wide, "INSERT")
-
-    return change

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, Final
@@ -11,14 +12,15 @@ from connectors.api.connector import Props
 from connectors.api.errors import FatalError, RetriableError
 from connectors.api.record import SourceRecord
 from connectors.api.source import SourceTask
-from connectors.sources.mysql.changes import Plan
 from connectors.sources.mysql.charsets import Charsets
-from connectors.sources.mysql.connection import BinlogChannel, connect, translated
-from connectors.sources.mysql.options import Settings, StartPosition, read_settings
+from connectors.sources.mysql.connection import BinlogChannel, PurgedError, connect, translated
+from connectors.sources.mysql.options import Settings, read_settings
+from connectors.sources.mysql.plan import Plan
 from connectors.sources.mysql.position import Position
 from connectors.sources.mysql.preflight import Ask, Server, earliest, given, inspect, latest
 from connectors.sources.mysql.reader import BinlogReader, SourceReader
-from connectors.sources.mysql.snapshot import SnapshotDone, SnapshotReader
+from connectors.sources.mysql.snapshot import Progress, SnapshotDone, SnapshotReader
+from connectors.sources.mysql.start import StartPosition
 
 __all__ = ["MySqlBinlogTask"]
 
@@ -41,6 +43,9 @@ class MySqlBinlogTask(SourceTask):
         self._reader: SourceReader | None = None
         self._lost = False
         self._position: Position | None = None
+        self._progress: Progress | None = None
+        self._finished = False
+        self._clock_us = 0
         self._unstored = False
 
     def start(self, props: Props) -> None:
@@ -57,7 +62,11 @@ class MySqlBinlogTask(SourceTask):
             self._plan = self._make_plan(settings, server)
             stored = self.context.offset_storage_reader.offset(settings.source_partition)
             if stored:
-                self._position = self._resume(stored, server)
+                position = self._resume(stored, server)
+                self._progress = Progress.from_offset(stored | position.to_offset())
+                if self._progress is None:
+                    self._position = position
+                    self._finished = settings.snapshot_mode == "initial_only"
             elif not settings.snapshot:
                 self._position = self._first(settings.start, server, ask)
                 self._unstored = True
@@ -67,6 +76,9 @@ class MySqlBinlogTask(SourceTask):
         """Return records; waits up to half a second."""
         if self._unstored and self._position is not None:
             return [self._heartbeat(self._position)]
+        if self._finished:
+            time.sleep(_POLL_S)  # snapshot.mode=initial_only: nothing more will come
+            return None
         if self._lost:
             self._find_again()
         reader = self._reader or self._read_on()
@@ -74,7 +86,10 @@ class MySqlBinlogTask(SourceTask):
             return reader.get(_POLL_S)
         except SnapshotDone:
             self._go_on(reader)
-            self._unstored = True
+            self._finished = self._settings is not None and self._settings.snapshot_mode == "initial_only"
+            return None
+        except PurgedError as error:
+            self._start_over(reader, error)
             return None
         except RetriableError:
             # The next poll reads on behind what was returned; the position is ours, the library's is not used.
@@ -95,11 +110,26 @@ class MySqlBinlogTask(SourceTask):
         return SourceRecord.heartbeat(self._plan.source_partition, position.to_offset())
 
     def _go_on(self, reader: SourceReader) -> None:
-        """Have the next poll start a reader where this one ended; a snapshot that was cut off starts over."""
-        if not isinstance(reader, SnapshotReader) or reader.done:
+        """Have the next poll start a reader where this one ended."""
+        if isinstance(reader, SnapshotReader) and not reader.done:
+            self._progress = reader.stored
+        else:
             self._position = reader.position
         reader.stop()
         self._reader = None
+
+    def _start_over(self, reader: SourceReader, error: PurgedError) -> None:
+        """Take a new snapshot where the server no longer has what follows the stored position.
+
+        Raises:
+            PurgedError: `snapshot.mode` does not allow it.
+        """
+        if self._settings is None or self._settings.snapshot_mode != "when_needed":
+            raise error
+        logger.warning("%s Taking a new snapshot, as snapshot.mode=when_needed", error)
+        reader.stop()
+        self._reader = self._position = self._progress = None
+        self._clock_us = reader.position.ts_us
 
     def _find_again(self) -> None:
         """Look at the server once more: behind the same address there may be another one by now."""
@@ -116,15 +146,18 @@ class MySqlBinlogTask(SourceTask):
         return Plan(
             settings.source_partition,
             settings.filter,
-            settings.topic,
+            settings.rules,
             settings.ddl_topic,
-            settings.keyed,
+            settings.transaction_topic,
             settings.per_event,
             settings.rendering,
             server.flavor,
             server.identity,
             Charsets(server.collations, server.flavor),
             self._column_types,
+            settings.snapshot_type,
+            settings.chunk_rows,
+            settings.signal_table,
         )
 
     def _read_on(self) -> SourceReader:
@@ -134,7 +167,7 @@ class MySqlBinlogTask(SourceTask):
         bounds = {"max_batch": settings.max_batch, "max_queue_bytes": settings.max_queue_bytes}
         reader: SourceReader
         if self._position is None:
-            reader = SnapshotReader(plan, server, settings.address, **bounds)
+            reader = SnapshotReader(plan, server, settings.address, self._progress, clock_us=self._clock_us, **bounds)
         else:
             reader = BinlogReader(plan, self._position, self._open_channel, **bounds)
         self._reader = reader
@@ -187,9 +220,9 @@ class MySqlBinlogTask(SourceTask):
     def _column_types(self, database: str, table: str) -> dict[str, str]:
         with self._queries() as ask:
             rows = ask(
-                "SELECT COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS"
+                "SELECT COLUMN_NAME, COLUMN_TYPE FROM information_schema.COLUMNS"
                 " WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s",
                 database,
                 table,
             )
-        return {str(name): str(type_).lower() for name, type_ in rows}
+        return {str(name): str(type_) for name, type_ in rows}

@@ -2,7 +2,7 @@
 
 Each maker returns a function from the bytes of one value to its text, without quotes. None of these texts needs
 escaping in JSON. Source: MySQL's `my_time.cc` and `decimal.cc` for the storage formats, reference Canal 1.1.7 for the
-texts; DECIMAL keeps its full scale, where Canal drops zero groups.
+texts.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from connectors.formats.temporal import EPOCH
 
 __all__ = [
     "Text",
+    "canal_decimal",
+    "canal_decimal_text",
     "date_text",
     "datetime_text",
     "decimal_size",
@@ -213,6 +215,21 @@ def decimal_text(precision: int, scale: int) -> Text:
         return f"{sign}{digits}.{fraction}"
 
     return text
+
+
+def canal_decimal(text: str, scale: int) -> str:
+    """Take off what Canal does not print: the last group of fraction digits where it is shorter than nine and zero."""
+    rest = scale % 9
+    if not rest or not text.endswith("0" * rest):
+        return text
+    text = text[:-rest]
+    return f"{text}0" if scale < 9 else text
+
+
+def canal_decimal_text(precision: int, scale: int) -> Text:
+    """DECIMAL as Canal 1.1.7 prints it."""
+    plain = decimal_text(precision, scale)
+    return lambda raw: canal_decimal(plain(raw), scale)
 
 
 def _join_whole(packed: int, groups: int) -> int:

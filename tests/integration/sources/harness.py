@@ -83,6 +83,8 @@ class Source:
     context: Context
     task: MySqlBinlogTask = field(default_factory=MySqlBinlogTask)
     records: list[SourceRecord] = field(default_factory=list)
+    tolerant: bool = False
+    errors: list[SourceRecord] = field(default_factory=list)
 
     def start(self) -> Source:
         assert not [error for value in MySqlBinlogSource.validate(self.props) for error in value.errors]
@@ -93,8 +95,11 @@ class Source:
     def poll(self) -> list[SourceRecord]:
         batch = self.task.poll() or []
         for record in batch:
-            if record.source_offset is not None:
+            if record.source_offset is not None and (record.error is None or self.tolerant):
                 self.context.stored = dict(record.source_offset)
+            if record.error is not None and not self.tolerant:
+                raise record.error
+        self.errors += [record for record in batch if record.error is not None]
         sent = [record for record in batch if record.topic]
         self.records += sent
         return sent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import pytest
@@ -136,6 +137,15 @@ CASES = [
 ]  # fmt: skip
 
 
+def column_types(database: Database, schema: str) -> dict[str, str]:
+    """What the server calls the types, without the comment by which MariaDB tells of compression."""
+    with database.connect() as cursor:
+        cursor.execute(
+            "SELECT COLUMN_NAME, COLUMN_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %s", (schema,)
+        )
+        return {name: re.sub(r" ?/\*.*?\*/", "", text) for name, text in cursor.fetchall()}
+
+
 @pytest.mark.parametrize("way", ["binlog", "snapshot"])
 def test_each_type_has_canals_text_type_and_code(database: Database, schema: str, way: str) -> None:
     cases = {f"c{n}": case for n, case in enumerate(CASES) if case.only in ("", database.flavor)}
@@ -157,6 +167,7 @@ def test_each_type_has_canals_text_type_and_code(database: Database, schema: str
         with running(database.props(**options), schema) as source:
             messages = source.wait_rows(2)
     first, second = messages
+    declared = column_types(database, schema)
     expected = {name: case.text for name, case in cases.items()}
     if way == "snapshot":
         # In a snapshot the server itself writes JSON documents as text, doubles and dates in its own way.
@@ -166,6 +177,71 @@ def test_each_type_has_canals_text_type_and_code(database: Database, schema: str
         odd = set()
     assert {n: v for n, v in first["data"][0].items() if n not in odd} == {"id": "1", **expected}
     assert list(first["data"][0]) == ["id", *cases]
-    assert first["mysqlType"] == {"id": "int", **{name: case.mysql_type for name, case in cases.items()}}
+    assert {n: v for n, v in first["mysqlType"].items() if n in declared} == declared
+    bare = {
+        name: re.sub(r"^((?:tiny|small|medium|big)?int|year)\(\d+\)", r"\1", text) for name, text in declared.items()
+    }
+    expected_types = {name: case.mysql_type + " zerofill" * ("zerofill" in case.column) for name, case in cases.items()}
+    assert bare == {"id": "int", **expected_types}
     assert first["sqlType"] == {"id": 4, **{name: case.code for name, case in cases.items()}}
     assert second["data"] == [{"id": "2", **dict.fromkeys(cases)}]
+
+
+EXACT = [
+    Case("decimal(5,2)", "12", "12.0", "", 3),
+    Case("decimal(20,8)", "0", "0.0", "", 3),
+    Case("decimal(20,10)", "1.1", "1.100000000", "", 3),
+    Case("decimal(20,10)", "0", "0.000000000", "", 3),
+    Case("decimal(30,20)", "0", "0." + "0" * 18, "", 3),
+    Case("decimal(18,9)", "0", "0.000000000", "", 3),
+    Case("decimal(10,0)", "0", "0", "", 3),
+    Case("decimal(5,2)", "0.5", "0.50", "", 3),
+    Case("varchar(20) charset gbk", "'中'", "\ufffd\ufffd", "", 12),
+    Case("varchar(20) charset utf16", "'A'", "\0A", "", 12),
+    Case("text charset latin1", "_latin1 X'e9'", "\ufffd", "", 2005),
+    Case("binary(4)", "x'0102'", "\1\2", "", 2004),
+    Case("tinyint(1)", "1", "1", "", -7),
+    Case("json", "JSON_ARRAY(CAST(12 AS DECIMAL(5,2)))", "[12.0]", "", 12, "mysql"),
+    Case("set('a','b')", "'b'", "2", "", -7),
+]
+
+
+@pytest.mark.parametrize("way", ["binlog", "snapshot"])
+def test_canals_quirks_are_kept_where_asked_for(database: Database, schema: str, way: str) -> None:
+    cases = {f"c{n}": case for n, case in enumerate(EXACT) if case.only in ("", database.flavor)}
+    columns = ", ".join(f"{name} {case.column}" for name, case in cases.items())
+    statements = [
+        f"CREATE TABLE {schema}.t (id int PRIMARY KEY, {columns})",
+        f"INSERT INTO {schema}.t VALUES (1, {', '.join(case.literal for case in cases.values())})",
+        f"INSERT INTO {schema}.t (id) VALUES (2)",
+    ]
+    options = {"table_include_list": rf"{schema}\..*", "canal_compat": "exact", "tinyint1": "bit"}
+    if way == "binlog":
+        with running(database.props(start_position="latest", **options), schema) as source:
+            database.run(*statements)
+            first, second = [message for message in source.wait_rows(2) if not message["isDdl"]]
+    else:
+        database.run(*statements)
+        with running(database.props(**options), schema) as source:
+            first, second = source.wait_rows(2)
+    json_columns = {name for name, case in cases.items() if case.column == "json"} if way == "snapshot" else set()
+    texts = {name: case.text for name, case in cases.items() if name not in json_columns}
+    assert {n: v for n, v in first["data"][0].items() if n not in json_columns} == {"id": "1", **texts}
+    assert first["sqlType"] == {"id": 4, **{name: case.code for name, case in cases.items()}}
+    odd = {name: {"json": 1111, "set('a','b')": 2004}.get(case.column, case.code) for name, case in cases.items()}
+    assert second["sqlType"] == {"id": 4, **odd}
+
+
+def test_a_minimal_image_is_as_bare_as_in_canal(database: Database, schema: str) -> None:
+    database.run(f"CREATE TABLE {schema}.m (id int PRIMARY KEY, v int, b text)")
+    options = {"table_include_list": rf"{schema}\..*", "canal_compat": "exact", "message_key": "none"}
+    with running(database.props(start_position="latest", **options), schema) as source:
+        database.run(
+            "SET SESSION binlog_row_image = MINIMAL",
+            f"INSERT INTO {schema}.m VALUES (1, 10, 'x')",
+            f"UPDATE {schema}.m SET v = 11",
+        )
+        source.wait(2)
+    update = source.messages()[1]
+    assert (update["data"], update["old"], update["pkNames"]) == ([{"v": "11"}], [{}], None)
+    assert list(update["sqlType"]) == list(update["mysqlType"]) == ["v"]

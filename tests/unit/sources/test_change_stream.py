@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import struct
 import zlib
 from typing import Any
@@ -9,16 +10,19 @@ import pytest
 
 from connectors import FatalError
 from connectors.sources.mysql import events as e
-from connectors.sources.mysql.changes import ChangeStream, Plan
+from connectors.sources.mysql.changes import ChangeStream
 from connectors.sources.mysql.filters import TableFilter, TopicName
+from connectors.sources.mysql.plan import Plan
 from connectors.sources.mysql.position import Position
+from connectors.sources.mysql.rules import Rules
 from tests.unit.sources.binlog import SERVER, Log
 
 SECOND = 1_000_000
 COMMIT = 1_700_000_000_123_456
 
 
-def make(position: Position | None = None, **options: Any) -> ChangeStream:
+def make(position: Position | None = None, *, keyed: bool = True, **options: Any) -> ChangeStream:
+    options.setdefault("rules", Rules(keyed=keyed))
     plan = Plan(source_partition={"server": "s"}, server="one", **options)
     return ChangeStream(plan, position or Position("binlog.000001", 4), now_ms=lambda: 1)
 
@@ -150,8 +154,8 @@ def test_a_table_without_names_is_refused() -> None:
     event = log.table_map("t")
     body = event[19:-4]
     cut = body[: body.index(b"\1\1\x80")]
-    with pytest.raises(FatalError, match=r"SET GLOBAL binlog_row_metadata = FULL"):
-        feed(make(), log.format(), log.event(e.TABLE_MAP, cut))
+    (record,) = feed(make(), log.format(), log.event(e.TABLE_MAP, cut), log.insert((1, "a"))).take()
+    assert "SET GLOBAL binlog_row_metadata = FULL" in str(record.error)
 
 
 @pytest.mark.parametrize(
@@ -180,8 +184,13 @@ def test_rows_that_do_not_fit_are_refused_with_table_and_place() -> None:
     log = Log()
     broken = log.insert((1, "a"))
     broken = log.event(30, broken[19:-4] + b"\0")
-    with pytest.raises(FatalError, match=r"d\.t at binlog\.000001:4: a row cannot be decoded"):
-        feed(make(), log.format(), log.table_map("t"), broken)
+    records = feed(make(), log.format(), log.table_map("t"), broken, log.insert((2, "b"))).take()
+    assert "d.t at binlog.000001:4: a row cannot be decoded" in str(records[0].error)
+    assert base64.b64decode(records[0].value) == broken
+    assert dict(records[0].headers)["connect.table"] == b"t"
+    assert records[0].source_offset is not None
+    assert records[0].source_offset["events"] == 1
+    assert [record.key for record in records[1:]] == [b'{"id":"2"}']
 
 
 def test_a_statement_that_changes_rows_is_refused_only_for_chosen_tables() -> None:

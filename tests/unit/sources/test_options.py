@@ -21,8 +21,8 @@ def errors(**options: str) -> list[str]:
 
 def test_the_defaults_take_a_snapshot_and_key_by_primary_key() -> None:
     settings = read_settings(BASE, "c")
-    assert (settings.snapshot, settings.keyed, settings.per_event) == (True, True, False)
-    assert settings.topic.of("d", "t") == "d.t"
+    assert (settings.snapshot, settings.rules.keyed, settings.per_event) == (True, True, False)
+    assert settings.rules.routing.topic_of("d", "t") == "d.t"
     assert settings.source_partition == {"server": "h:3306"}
     assert "secret" not in repr(settings)
 
@@ -51,7 +51,8 @@ def test_a_start_position_means_no_snapshot() -> None:
     ("options", "message"),
     [
         ({"table_includ_list": "x"}, "did you mean table.include.list"),
-        ({"start_position": "timestamp:1"}, "is not one of latest, earliest, FILE:POS"),
+        ({"start_position": "yesterday"}, "is not one of latest, earliest, FILE:POS"),
+        ({"start_position": "timestamp:1s"}, "is no time in milliseconds"),
         ({"start_position": "binlog.1:3"}, "a binlog file starts at 4"),
         ({"start_position": "gtid:x"}, "is no GTID set"),
         ({"start_position": "latest", "snapshot_mode": "initial"}, "needs snapshot.mode=never"),
@@ -62,7 +63,7 @@ def test_a_start_position_means_no_snapshot() -> None:
         ({"table_include_list": "("}, "is no regular expression"),
         ({"time_zone": "Mars/One"}, "is no time zone"),
         ({"database_port": "0"}, "is not between 1 and 65535"),
-        ({"canal_compat": "exact"}, "is not one of fixed"),
+        ({"canal_compat": "exactly"}, "is not one of fixed, exact; did you mean exact"),
     ],
 )
 def test_wrong_options_are_named(options: dict[str, str], message: str) -> None:
@@ -100,7 +101,7 @@ def test_a_topic_has_only_characters_that_kafka_allows() -> None:
         ((1045, "Access denied for user 'u'@'h' (using password: YES)"), "ConfigError", "refuses user 'u'"),
         ((2003, "Can't connect to MySQL server"), "RetriableError", "h:1 is out of reach: Can't connect"),
         ((2013, "Lost connection"), "RetriableError", "Lost connection"),
-        ((1236, "Could not find first log file name in binary log index file"), "FatalError", "snapshot.mode=initial"),
+        ((1236, "Could not find first log file name in binary log index file"), "PurgedError", "snapshot.mode=initial"),
         ((1236, "A replica with the same server_uuid/server_id as this replica"), "FatalError", "database.server.id"),
         ((1236, "log event entry exceeded max_allowed_packet"), "FatalError", "cannot send the binlog"),
         ((), "RetriableError", "h:1"),

@@ -1,0 +1,103 @@
+"""The records that wait to be taken, and the row clock that numbers them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from connectors.api.record import SourceRecord
+from connectors.formats.canal import POSITION_HEADER, TS_US_HEADER
+from connectors.sources.mysql.codec import EventFacts, TableCodec, group
+from connectors.sources.mysql.plan import Plan
+from connectors.sources.mysql.updates import Change
+
+__all__ = ["Batch", "Moment"]
+
+
+class Moment(NamedTuple):
+    """Where and when the rows of an event stand.
+
+    Attributes:
+        place: Start of the header `connect.position`; a number is put behind it.
+        row: Number of the first row.
+        commit_us: Commit time in microseconds since 1970.
+    """
+
+    place: str
+    row: int
+    commit_us: int
+
+
+class Batch:
+    """Collects records.
+
+    Args:
+        plan: What to do.
+        ts_us: Last value of the row clock.
+    """
+
+    def __init__(self, plan: Plan, ts_us: int) -> None:
+        self._plan = plan
+        self.ts_us = ts_us
+        self.records: list[SourceRecord] = []
+        self.size = 0
+
+    def take(self) -> list[SourceRecord]:
+        """Return the records and forget them."""
+        records, self.records, self.size = self.records, [], 0
+        return records
+
+    def plain(self, record: SourceRecord) -> None:
+        """Add a record that is made already."""
+        self.records.append(record)
+        self.size += len(record.value or b"")
+
+    def emit(self, codec: TableCodec, changes: list[Change], facts: EventFacts, moment: Moment) -> None:
+        """Add the records of an event's changes."""
+        self.ts_us = max(self.ts_us, moment.commit_us - 1)
+        if self._plan.per_event:
+            self._emit_groups(codec, changes, facts, moment)
+        else:
+            self._emit_each(codec, changes, facts, moment)
+
+    def _emit_groups(self, codec: TableCodec, changes: list[Change], facts: EventFacts, moment: Moment) -> None:
+        row, partition = moment.row, self._plan.source_partition
+        for rows in group(changes):
+            value = codec.message(rows, facts, changes[-1] if changes[-1].type == rows[0].type else None)
+            position = f"{moment.place}{row}".encode()
+            headers = [(TS_US_HEADER, b"%d" % (self.ts_us + 1)), (POSITION_HEADER, position)]
+            to = rows[0].partition or 0
+            self.records.append(
+                SourceRecord(codec.topic, value, None, to, headers, moment.commit_us // 1000, partition)
+            )
+            self.size += len(value)
+            self.ts_us += len(rows)
+            row += len(rows)
+
+    def _emit_each(self, codec: TableCodec, changes: list[Change], facts: EventFacts, moment: Moment) -> None:
+        """Make a record for each change; the loop that decides the speed, hence its local names."""
+        append, partition, keyed, topic = (
+            self.records.append,
+            self._plan.source_partition,
+            self._plan.rules.keyed,
+            codec.topic,
+        )
+        place, timestamp_ms = moment.place.encode(), moment.commit_us // 1000
+        ts_us, row_number, size = self.ts_us, moment.row, 0
+        pieces: dict[tuple[str, int], tuple[str, str]] = {}
+        for row, key, variant, kind, old, to in changes:
+            around = pieces.get((kind, variant))
+            if around is None:
+                around = pieces[kind, variant] = codec.pieces(kind, variant, facts)
+            middle = "null" if old is None else f"[{old}]"
+            value = f'{{"data":[{row}{around[0]}{middle}{around[1]}'.encode()
+            ts_us += 1
+            headers = [(TS_US_HEADER, b"%d" % ts_us), (POSITION_HEADER, place + b"%d" % row_number)]
+            row_number += 1
+            size += len(value)
+            if keyed and key is not None:
+                append(SourceRecord(topic, value, key.encode(), to, headers, timestamp_ms, partition))
+            else:
+                # Without a key the rows of a table keep their order only on one partition, as in Canal.
+                append(SourceRecord(topic, value, None, to or 0, headers, timestamp_ms, partition))
+        self.ts_us = ts_us
+        self.size += size

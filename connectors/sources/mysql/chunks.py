@@ -1,0 +1,196 @@
+"""Tables in chunks along their primary key, and the queries that read them."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import pymysql
+from pymysql.connections import MySQLResult
+from pymysql.constants import COMMAND
+
+from connectors.api.errors import FatalError
+from connectors.sources.mysql import columns as c
+from connectors.sources.mysql.columns import Column, Table
+from connectors.sources.mysql.connection import Address, PacketBuffer, translated
+from connectors.sources.mysql.plan import Plan
+from connectors.sources.mysql.preflight import Ask
+from connectors.sources.mysql.text_rows import LARGEST_PACKET, RowDecoder, Selection, name, raw_values
+
+__all__ = ["Chunk", "TableChunks", "read_rows"]
+
+_KEY: Final = (
+    "SELECT COLUMN_NAME FROM information_schema.STATISTICS"
+    " WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s AND INDEX_NAME = 'PRIMARY' ORDER BY SEQ_IN_INDEX"
+)
+_NUMBERS: Final = frozenset({c.TINY, c.SHORT, c.INT24, c.LONG, c.LONGLONG, c.NEWDECIMAL, c.YEAR})
+_TIMES: Final = frozenset({c.DATE, c.TIME2, c.DATETIME2})
+_TEXTS: Final = frozenset({c.STRING, c.VARCHAR})
+_NUMBER: Final = re.compile(rb"-?\d+(\.\d+)?")
+
+
+class Chunk:
+    """Rows of one statement, and where the next one begins.
+
+    Attributes:
+        rows: As `TextDecoder` returns them.
+        after: The key of the last row as SQL literals; None where the table has no key to go on by.
+    """
+
+    __slots__ = ("after", "rows")
+
+    def __init__(self, rows: list[Any], after: list[str] | None) -> None:
+        self.rows = rows
+        self.after = after
+
+
+class TableChunks:
+    """Reads one table.
+
+    Args:
+        ask: Runs queries.
+        plan: What to do.
+        table: The table's layout.
+        size: Rows of a chunk.
+    """
+
+    def __init__(self, ask: Ask, plan: Plan, table: Table, size: int) -> None:
+        self.table = table
+        self.rules = plan.rules.of(table)
+        self._selection = Selection(table, self.rules, plan.rendering)
+        self._size = size
+        positions = {column.name: n for n, column in enumerate(table.columns)}
+        key = [positions[str(row[0])] for row in ask(_KEY, table.database, table.name)]
+        self._key = key if key and all(_comparable(table.columns[n]) for n in key) else []
+
+    @property
+    def divided(self) -> bool:
+        """Whether the table is read in chunks; otherwise it is one."""
+        return bool(self._key)
+
+    @property
+    def decode(self) -> RowDecoder:
+        """The decoder of its rows."""
+        return self._selection.decode
+
+    def sql(self, after: Sequence[str] | None) -> str:
+        """Return the statement of the next chunk.
+
+        Args:
+            after: Key of the last row that was read, as SQL literals.
+        """
+        if not self._key:
+            return self._selection.sql
+        columns = [name(self.table.columns[n].name) for n in self._key]
+        where = f" WHERE {_behind(columns, after)}" if after else ""
+        return f"{self._selection.sql}{where} ORDER BY {', '.join(columns)} LIMIT {self._size}"
+
+    def after(self, data: bytes, at: int) -> list[str] | None:
+        """Return the key of a row as SQL literals.
+
+        Args:
+            data: Buffer with the row.
+            at: Position of its values.
+        """
+        if not self._key:
+            return None
+        row = dict(zip(self._selection.indexes, raw_values(data, at, len(self._selection.indexes)), strict=True))
+        return [_literal(self.table.columns[n], row[n]) for n in self._key]
+
+    def more(self, count: int) -> bool:
+        """Tell whether another chunk may follow one of so many rows."""
+        return self.divided and count >= self._size
+
+
+def _comparable(column: Column) -> bool:
+    """Whether a value, written as a literal, is equal to itself and sorts as the index does."""
+    if column.special:
+        return False
+    return column.type in _NUMBERS | _TIMES | _TEXTS or column.type == c.TIMESTAMP2
+
+
+def _literal(column: Column, value: bytes | None) -> str:
+    if value is None:
+        raise FatalError(f"column {column.name} of the primary key is NULL")
+    if column.type in _TEXTS:
+        return f"_utf8mb4 X'{value.hex()}'" if column.charset is not None else f"X'{value.hex()}'"
+    if column.type in _TIMES:
+        return f"'{value.decode('ascii')}'"
+    if not _NUMBER.fullmatch(value):
+        raise FatalError(f"column {column.name} of the primary key: {value!r} is no number")
+    return f"FROM_UNIXTIME({value.decode()})" if column.type == c.TIMESTAMP2 else value.decode()
+
+
+def _behind(columns: Sequence[str], values: Sequence[str]) -> str:
+    """Return the condition of rows behind a key; it begins with a range of the first column, for the index."""
+    column, value = columns[0], values[0]
+    if len(columns) == 1:
+        return f"{column} > {value}"
+    rest = _behind(columns[1:], values[1:])
+    return f"{column} >= {value} AND ({column} > {value} OR ({rest}))"
+
+
+def read_rows(connection: Any, address: Address, chunks: TableChunks, sql: str) -> Iterator[Chunk]:
+    """Run a statement; return its rows as they come, in parts.
+
+    Args:
+        connection: The connection, whose read file is a `PacketBuffer`.
+        address: The server, for messages.
+        chunks: The table.
+        sql: The statement.
+
+    Raises:
+        ConnectError: The server refuses, or is out of reach.
+    """
+    with translated(address):
+        connection._execute_command(COMMAND.COM_QUERY, sql)
+        result = MySQLResult(connection)
+        result.init_unbuffered_query()
+    result.unbuffered_active = False  # the rest of the answer is read here
+    yield from _rows(connection, address, chunks)
+
+
+def _rows(connection: Any, address: Address, chunks: TableChunks) -> Iterator[Chunk]:
+    buffer: PacketBuffer = connection._rfile
+    data = buffer.rest()
+    decode = chunks.decode
+    while True:
+        rows, at, last = decode(data, data.decode("latin-1"), 0, False)
+        if rows:
+            yield Chunk(rows, chunks.after(data, last))
+        data = data[at:]
+        size = int.from_bytes(data[:3], "little") if len(data) >= 4 else -1
+        if size < 0 or len(data) < 4 + size:
+            with translated(address):
+                data += buffer.more(max(4 + size - len(data), 1))
+        elif size == LARGEST_PACKET:
+            with translated(address):
+                row, data = _large(buffer, data)
+            rows, _, last = decode(row, row.decode("latin-1"), 0, True)
+            yield Chunk(rows, chunks.after(row, last))
+        else:
+            _finish(connection, address, data[4 : 4 + size])
+            return
+
+
+def _large(buffer: PacketBuffer, data: bytes) -> tuple[bytes, bytes]:
+    """Put a row of several packets together: returns it and what follows."""
+    parts = []
+    while True:
+        if len(data) < 4:
+            data += buffer.more(4 - len(data))
+        (size,) = struct.unpack("<I", data[:3] + b"\0")
+        if len(data) < 4 + size:
+            data += buffer.more(4 + size - len(data))
+        parts.append(data[4 : 4 + size])
+        data = data[4 + size :]
+        if size < LARGEST_PACKET:
+            return b"".join(parts), data
+
+
+def _finish(connection: Any, address: Address, packet: bytes) -> None:
+    if packet[:1] == b"\xff":
+        with translated(address):
+            pymysql.err.raise_mysql_exception(packet)
