@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test lint unit integration acceptance format bench up down clean
+.PHONY: help demo test lint unit integration acceptance docs format bench up down clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,9 @@ integration: $(READY)  ## Each part on its real server
 acceptance: $(READY)  ## The pipeline as processes, with kill -9
 	$(BIN)/python -m stack up
 	$(BIN)/pytest tests/acceptance
+
+docs: $(READY)  ## Write the pages about plugins
+	$(BIN)/python -m connectors.runtime.plugin_pages docs/plugins faust-connect
 
 format: $(READY)  ## Format the code
 	$(BIN)/ruff check --fix .
