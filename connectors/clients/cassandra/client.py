@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable
@@ -27,6 +27,9 @@ from connectors.clients.cassandra.settings import CassandraSettings
 __all__ = ["CassandraClient"]
 
 T = TypeVar("T")
+
+_DEFINE_S: Final = 60.0
+"""Schema changes wait until all hosts agree."""
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -116,6 +119,23 @@ class CassandraClient:
             RetriableError: No host answers.
         """
         return await self._in_thread(lambda: self._read_schema(keyspace, table))
+
+    def keyspace(self, name: str) -> str | None:
+        """Return the exact name of a keyspace, found without regard to case; None if there is none."""
+        return _find(self._cluster.metadata.keyspaces, name) if self._cluster is not None else None
+
+    def version(self, schema: TableSchema) -> object:
+        """Return a token that is another one when the driver has heard of a change of the table; None if it is gone."""
+        space = self._cluster.metadata.keyspaces.get(schema.keyspace) if self._cluster is not None else None
+        return space.tables.get(schema.name) if space is not None else None
+
+    async def define(self, cql: str) -> None:
+        """Carry out a statement that changes the schema.
+
+        Raises:
+            ConnectError: By what the caller must do, see `translate`.
+        """
+        await self._in_thread(lambda: self._open_session().execute(cql, timeout=_DEFINE_S))
 
     async def execute(self, statement: Any) -> list[tuple[Any, ...]]:
         """Send a statement and return its rows; none for a write, whose rows are durable then.

@@ -99,6 +99,11 @@ class TableSchema:
             if name is None:
                 near = did_you_mean(column, self.columns)
                 errors.append(f"Option {option}: table {self.label} has no column {column}{near}")
+            elif self.columns[name].startswith("list<"):
+                errors.append(
+                    f"Option {option}: list {self.label}.{name} is not frozen: a replay would append its elements once "
+                    f"more; make it frozen<{self.columns[name]}> or a set, or leave the column out of the mapping"
+                )
             elif not is_supported(self.columns[name], self.user_types):
                 errors.append(f"Option {option}: type {self.columns[name]} of {self.label}.{name} is not supported")
         missing = [name for name in (self.key if key is None else key) if name not in found]

@@ -55,12 +55,18 @@ class SinkSettings:
         client: How to reach the cluster.
         batching: What may go into one request.
         time_zone: Zone of times that name none.
+        binary: How texts hold bytes.
+        create: Whether a missing table is created.
+        evolve: Whether missing columns are added.
         tables: Topics and tables.
     """
 
     client: CassandraSettings
     batching: Any
     time_zone: str
+    binary: str = "latin1"
+    create: bool = False
+    evolve: bool = False
     tables: list[TableOptions] = field(default_factory=list)
 
 
@@ -84,7 +90,15 @@ def parse_settings(props: Mapping[str, Any]) -> SinkSettings:
     errors = check_topics(props, tables)
     if errors:
         raise ConfigError("\n".join(errors), key="topics")
-    return SinkSettings(client, parsed["cassandra.batch"], parsed["time.zone"], tables)
+    return SinkSettings(
+        client,
+        parsed["cassandra.batch"],
+        parsed["time.zone"],
+        parsed["binary.mode"],
+        parsed["auto.create"],
+        parsed["auto.evolve"],
+        tables,
+    )
 
 
 def check_topics(props: Mapping[str, Any], tables: list[TableOptions] | None = None) -> list[str]:

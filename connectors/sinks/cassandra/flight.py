@@ -70,13 +70,14 @@ class Flight:
 
 
 def set_order(record: SinkRecord, changes: list[RowChange], clock: Clock) -> None:
-    """Give changes without an order the record's timestamp, moved on within the same millisecond.
+    """Give changes without an order the record's timestamp, and within a millisecond its offset.
 
-    Cassandra would merge two writes of a row at the same microsecond cell by cell.
+    Cassandra would merge two writes of a row at the same microsecond cell by cell. That the offset decides, and not a
+    count, gives a record the same order when it is read again after a crash.
     """
-    first = record.timestamp_ms * 1000
+    first = record.timestamp_ms * 1000 + record.offset % 1000
     last_ms, last = clock.get(record.topic_partition, (-1, -1))
-    if record.timestamp_ms == last_ms or (record.timestamp_ms > last_ms and first <= last):
+    if record.timestamp_ms >= last_ms and first <= last:
         first = last + 1
     clock[record.topic_partition] = record.timestamp_ms, first + len(changes) - 1
     for i, change in enumerate(changes):

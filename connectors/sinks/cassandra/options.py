@@ -8,7 +8,7 @@ from typing import Any, Final
 from connectors.api.config import ConfigDef, Importance, Password, Type
 from connectors.api.errors import ConfigError
 from connectors.api.validators import between, non_empty, one_of, time_zone
-from connectors.clients.cassandra import BATCHING, CONSISTENCY_LEVELS, MAX_IN_FLIGHT_LIMIT
+from connectors.clients.cassandra import BATCHING, BINARY_MODES, CONSISTENCY_LEVELS, MAX_IN_FLIGHT_LIMIT
 from connectors.formats.mapping import ColumnSource, parse_mapping
 
 __all__ = ["AUTOMATIC", "CONFIG", "MAX_TTL_S", "TABLE", "parse_source", "parse_ttl"]
@@ -56,6 +56,16 @@ def _ttl(name: str, value: str) -> None:
 
 def _source(name: str, value: str) -> None:
     parse_source(name, value)
+
+
+def _consistency(name: str, value: str) -> None:
+    if "SERIAL" in value:
+        raise ConfigError(
+            f"Option {name}: {value} is for conditional statements, and those take no timestamp, without which a "
+            "replay could overwrite newer rows; use LOCAL_QUORUM",
+            key=name,
+        )
+    one_of(*CONSISTENCY_LEVELS)(name, value)
 
 
 def _contact_points(name: str, value: list[str]) -> None:
@@ -112,7 +122,7 @@ def _write_options() -> ConfigDef:
         Type.STRING,
         "LOCAL_QUORUM",
         doc="Consistency level of writes; a row counts as durable when that many replicas have it.",
-        validator=one_of(*CONSISTENCY_LEVELS),
+        validator=_consistency,
         group=group,
         recommended=CONSISTENCY_LEVELS,
     )
@@ -139,6 +149,37 @@ def _write_options() -> ConfigDef:
         "UTC",
         doc="Time zone of times in messages that name none, e.g. Asia/Shanghai.",
         validator=time_zone,
+        group=group,
+    )
+    result.define(
+        "binary.mode",
+        Type.STRING,
+        "latin1",
+        doc="How texts hold the bytes of blob columns: latin1 (a character for each byte, as Canal), base64 or hex.",
+        validator=one_of(*BINARY_MODES),
+        group=group,
+        recommended=tuple(BINARY_MODES),
+    )
+    return result
+
+
+def _schema_options() -> ConfigDef:
+    result = ConfigDef()
+    group = "Schema"
+    result.define(
+        "auto.create",
+        Type.BOOLEAN,
+        False,
+        doc="Create a missing table from the first row: columns from its fields, types from the message's mysqlType "
+        "or the JSON values, the primary key from pkNames or the fields of the record's key. Needs mapping `*`.",
+        group=group,
+    )
+    result.define(
+        "auto.evolve",
+        Type.BOOLEAN,
+        False,
+        doc="Add a column for a field that the table has none for. Without it such fields are left out, with a "
+        "warning. Needs mapping `*`.",
         group=group,
     )
     return result
@@ -179,4 +220,4 @@ def _table_options() -> ConfigDef:
     return result
 
 
-CONFIG: Final = _cluster_options() | _write_options() | _table_options()
+CONFIG: Final = _cluster_options() | _write_options() | _schema_options() | _table_options()

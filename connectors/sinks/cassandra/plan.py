@@ -6,17 +6,18 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import tzinfo
 from typing import Any, Final
+from uuid import uuid1
 
 from connectors.api.errors import ConfigError, DataError
 from connectors.api.record import SinkRecord, header_value
-from connectors.clients.cassandra import UNSET, CassandraClient, Cell, Encode, TableSchema, TableStatements, Write
+from connectors.clients.cassandra import UNSET, Cell, Encode, TableSchema, TableStatements, Write
 from connectors.formats.canal import RowChange
 from connectors.formats.mapping import ColumnSource
 from connectors.formats.temporal import TimestampParser
 from connectors.sinks.cassandra.config import TableOptions
 from connectors.sinks.cassandra.options import MAX_TTL_S
 
-__all__ = ["TablePlan", "read_plans"]
+__all__ = ["TablePlan", "mapping_errors"]
 
 Getter = Callable[[SinkRecord, Mapping[str, Any]], Any]
 """Takes a record and one of its rows; returns a value, None for null or `UNSET` where there is nothing."""
@@ -33,17 +34,28 @@ class TablePlan:
         options: Topic, table and what is configured for them.
         schema: The table as it is.
         zone: Zone of times that name none.
+        binary: How texts hold bytes.
+
+    Attributes:
+        version: The client's token of the schema.
+        strange: Fields of rows seen that the table has no column for; the owner clears it.
     """
 
-    def __init__(self, options: TableOptions, schema: TableSchema, zone: tzinfo) -> None:
+    def __init__(self, options: TableOptions, schema: TableSchema, zone: tzinfo, binary: str = "latin1") -> None:
+        self.version: object = None
+        self.strange: dict[str, Any] = {}
         self.options = options
         self.schema = schema
         self._micros = TimestampParser(zone).micros
         sources = options.mapping
         columns = list(schema.columns) if sources is None else [_exact(schema, name) for name in sources]
-        self.statements = TableStatements(schema, columns, self._micros)
+        self.statements = TableStatements(schema, columns, self._micros, binary=binary)
         self._automatic = sources is None
-        self._getters = [] if sources is None else [getter(source) for source in sources.values()]
+        self._getters = (
+            []
+            if sources is None
+            else [getter(source, schema.columns[name]) for name, source in zip(columns, sources.values(), strict=True)]
+        )
         self._fields = None if sources is None else _plain_fields(sources.values())
         self._from_fields = self._automatic or self._fields is not None
         # Layouts seen: the fields of a row, in order, to the encoder and the field of each column.
@@ -113,6 +125,8 @@ class TablePlan:
         if self._fields is not None:
             return [name if name in row else None for name in self._fields]
         folded = {name.lower(): name for name in row}
+        columns = {name.lower() for name in self.statements.columns}
+        self.strange |= {name: row[name] for low, name in folded.items() if low not in columns}
         return [name if name in row else folded.get(name.lower()) for name in self.statements.columns]
 
     def _seconds_to_live(self, record: SinkRecord, row: Mapping[str, Any]) -> int | None:
@@ -137,8 +151,8 @@ class TablePlan:
         return self._micros(value)
 
 
-def getter(source: ColumnSource) -> Getter:
-    """Return the function that fetches a source's value."""
+def getter(source: ColumnSource, cql_type: str = "") -> Getter:
+    """Return the function that fetches a source's value; what `now()` is depends on the column's type."""
     name = source.name
     if source.kind == "value":
         return _field(name)
@@ -146,6 +160,8 @@ def getter(source: ColumnSource) -> Getter:
         return lambda record, row: _header(record, name)
     if source.kind == "timestamp":
         return lambda record, row: record.timestamp_ms
+    if source.kind == "now" and cql_type == "timeuuid":
+        return lambda record, row: uuid1()
     if source.kind == "now":
         return lambda record, row: time.time_ns() // 1_000_000
     if not name:
@@ -203,32 +219,14 @@ def _key_fields(schema: TableSchema, columns: list[str], sources: Mapping[str, C
     return frozenset(source.name for name, source in pairs if name in schema.key and source.kind == "value")
 
 
-async def read_plans(client: CassandraClient, tables: list[TableOptions], zone: tzinfo) -> dict[str, list[TablePlan]]:
-    """Check every mapping against the live schema and prepare the statements.
-
-    Returns:
-        Topic to the plans of its tables.
-
-    Raises:
-        ConfigError: Tables or mappings do not fit; a line for each.
-        RetriableError: No host answers.
-    """
-    errors: list[str] = []
-    plans: dict[str, list[TablePlan]] = {}
-    for options in tables:
-        option = f"{options.prefix}.mapping"
-        try:
-            schema = await client.table(options.keyspace, options.table)
-        except ConfigError as error:
-            errors.append(f"Option {option}: {error}")
-            continue
-        wanted = schema.columns if options.mapping is None else options.mapping
-        found = schema.check(option, list(wanted))
-        errors += found
-        if not found:
-            plans.setdefault(options.topic, []).append(TablePlan(options, schema, zone))
-    if errors:
-        raise ConfigError("\n".join(errors), key=errors[0].split()[1].rstrip(":"))
-    for plan in (plan for found in plans.values() for plan in found):
-        await plan.statements.prepare(client)
-    return plans
+def mapping_errors(options: TableOptions, schema: TableSchema) -> list[str]:
+    """Return a sentence for everything that keeps the mapping from fitting the table."""
+    option = f"{options.prefix}.mapping"
+    if options.mapping is None:
+        return schema.check(option, list(schema.columns))
+    moving = {schema.find(column) for column, source in options.mapping.items() if source.kind == "now"}
+    return schema.check(option, list(options.mapping)) + [
+        f"Option {option}: key column {name} of {schema.label} cannot be now(): a replay would make another row"
+        for name in schema.key
+        if name in moving
+    ]

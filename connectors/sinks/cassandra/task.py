@@ -14,12 +14,14 @@ from connectors.api.record import SinkRecord
 from connectors.api.sink import SinkTask
 from connectors.clients.cassandra import CassandraClient, SchemaChangedError, Write, WriteBatches
 from connectors.formats.canal import RowChange, changes_of
-from connectors.formats.temporal import zone_of
 from connectors.sinks.cassandra.config import SinkSettings, parse_settings
 from connectors.sinks.cassandra.flight import Clock, Collected, Flight, set_order
-from connectors.sinks.cassandra.plan import TablePlan, read_plans
+from connectors.sinks.cassandra.tables import Tables
 
 __all__ = ["CassandraSinkTask"]
+
+Changes = dict[int, tuple[SinkRecord, list[RowChange]]]
+"""The place of a record in its batch, to the record and its changes; records without any are left out."""
 
 _ROWS_A_TURN: Final = 200
 """So many rows are planned before others get a turn of the event loop: a few milliseconds."""
@@ -40,7 +42,8 @@ class CassandraSinkTask(SinkTask):
         self._settings: SinkSettings | None = None
         self._client: CassandraClient | None = None
         self._batches: WriteBatches | None = None
-        self._plans: dict[str, list[TablePlan]] | None = None
+        self._tables: Tables | None = None
+        self._stale = True
         self._flights: deque[Flight] = deque()
         self._clock: Clock = {}
 
@@ -57,7 +60,8 @@ class CassandraSinkTask(SinkTask):
         try:
             await self._client.connect()
             self._batches = WriteBatches(self._client, self._settings.batching, self._answered)
-            await self._read_plans()
+            self._tables = Tables(self._client, self._settings)
+            await self._open_tables()
         except BaseException:
             await self._disconnect()
             raise
@@ -78,16 +82,9 @@ class CassandraSinkTask(SinkTask):
         Raises:
             RetriableError: Cassandra is out of reach or the schema changed; putting the same records again is safe.
         """
-        clock = dict(self._clock)
-        try:
-            if self._plans is None:
-                await self._read_plans()
-            flight = Flight(records, clock, await self._collect(records, self._clock))
-            while len(self._flights) >= _FLIGHTS:
-                await self._land(self._flights[0])
-        except BaseException:
-            self._clock = clock  # the same records, put again, get the same order again
-            raise
+        flight = Flight(records, dict(self._clock), await self._collect(records, self._clock))
+        while len(self._flights) >= _FLIGHTS:
+            await self._land(self._flights[0])
         self._flights.append(flight)
         self._send(flight)
 
@@ -132,13 +129,11 @@ class CassandraSinkTask(SinkTask):
                 failed.append(error)
                 self.context.table_metrics(write.table.schema.label).retried(1)
         if any(isinstance(error, SchemaChangedError) for error in failed):
-            self._plans = flight.collected = None
+            self._stale, flight.collected = True, None
         return failed
 
     async def _prepare(self, flight: Flight) -> None:
         """Plan the records again where the schema changed."""
-        if self._plans is None:
-            await self._read_plans()
         if flight.collected is None:
             flight.collected = await self._collect(flight.records, dict(flight.clock))
             flight.left = []
@@ -167,29 +162,47 @@ class CassandraSinkTask(SinkTask):
         self.context.table_metrics(writes[0].table.schema.label).answered(seconds)
 
     async def _collect(self, records: list[SinkRecord], clock: Clock) -> Collected:
-        """Plan the writes of records; one that cannot be stored does not keep the others from being stored."""
+        """Plan the writes of records by the schema as it is."""
+        assert self._tables is not None
+        await (self._open_tables() if self._stale else self._tables.keep_up())
         collected = Collected()
+        changes = _decode(records, clock, collected)
+        topics = {record.topic for record, _ in changes.values()}
+        await self._create_tables(topics, changes, collected)
+        await self._plan_all(changes, collected)
+        if await self._tables.learn(topics, _types(changes)):
+            again = Collected()
+            again.refused = {index: each for index, each in collected.refused.items() if index not in changes}
+            await self._plan_all(changes, again)
+            return again
+        return collected
+
+    async def _create_tables(self, topics: set[str], changes: Changes, collected: Collected) -> None:
+        assert self._tables is not None
+        rows = ((record.topic, change, record.key) for record, found in changes.values() for change in found)
+        try:
+            await self._tables.create(topics, rows)
+        except DataError as error:
+            # Without its table none of a topic's rows can be stored.
+            collected.refuse(
+                [index for index, (record, _) in changes.items() if not self._tables.of(record.topic)], error
+            )
+
+    async def _plan_all(self, changes: Changes, collected: Collected) -> None:
         rows = 0
-        for index, record in enumerate(records):
-            try:
-                changes = _changes(record)
-            except DataError as error:
-                collected.refuse([index], error)
-                continue
-            if changes and changes[0].ts_us is None:
-                set_order(record, changes, clock)
-            for start in range(0, len(changes), _ROWS_A_TURN):
-                part = changes[start : start + _ROWS_A_TURN]
+        for index, (record, found) in changes.items():
+            for start in range(0, len(found), _ROWS_A_TURN):
+                part = found[start : start + _ROWS_A_TURN]
                 self._plan(record, part, index, collected)
                 rows += len(part)
                 if rows >= _ROWS_A_TURN:
                     rows = 0
                     await asyncio.sleep(0)
-        return collected
 
     def _plan(self, record: SinkRecord, changes: list[RowChange], index: int, collected: Collected) -> None:
-        assert self._plans is not None
-        plans = self._plans.get(record.topic)
+        """Plan the writes of a record; one that cannot be stored does not keep the others from being stored."""
+        assert self._tables is not None
+        plans = self._tables.of(record.topic)
         if not plans:
             option = f"topic.{record.topic}.<keyspace>.<table>.mapping"
             collected.refuse([index], DataError(f"topic {record.topic} has no table; set {option}"))
@@ -202,15 +215,38 @@ class CassandraSinkTask(SinkTask):
                 except DataError as error:
                     collected.refuse([index], error, plan.schema.label)
 
-    async def _read_plans(self) -> None:
-        assert self._client is not None
-        assert self._settings is not None
-        self._plans = await read_plans(self._client, self._settings.tables, zone_of(self._settings.time_zone))
+    async def _open_tables(self) -> None:
+        assert self._tables is not None
+        await self._tables.open()
+        self._stale = False
 
     async def _disconnect(self) -> None:
         client, self._client = self._client, None
         if client is not None:
             await client.close()
+
+
+def _decode(records: list[SinkRecord], clock: Clock, collected: Collected) -> Changes:
+    decoded: Changes = {}
+    for index, record in enumerate(records):
+        try:
+            changes = _changes(record)
+        except DataError as error:
+            collected.refuse([index], error)
+            continue
+        if changes:
+            if changes[0].ts_us is None:
+                set_order(record, changes, clock)
+            decoded[index] = record, changes
+    return decoded
+
+
+def _types(changes: Changes) -> dict[str, str]:
+    """Return the source's type texts of fields in the newest message that has some."""
+    for _, found in reversed(changes.values()):
+        if found[-1].mysql_type:
+            return dict(found[-1].mysql_type)
+    return {}
 
 
 def _changes(record: SinkRecord) -> list[RowChange]:

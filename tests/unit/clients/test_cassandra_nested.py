@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC
 from decimal import Decimal
 from typing import Any
@@ -116,8 +117,6 @@ def test_durations(text: str, months: int, days: int, nanos: int) -> None:
 
 @given(st.binary(max_size=50))
 def test_binary_modes_say_the_same(data: bytes) -> None:
-    import base64
-
     assert encode("blob", base64.b64encode(data).decode(), binary="base64") == data
     assert encode("blob", data.hex(), binary="hex") == data
     assert encode("blob", data.decode("latin-1")) == data
