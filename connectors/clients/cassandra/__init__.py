@@ -9,6 +9,7 @@ from connectors.clients.cassandra.reader import Key, Row, RowReader
 from connectors.clients.cassandra.schema import TableSchema, quote
 from connectors.clients.cassandra.settings import CONSISTENCY_LEVELS, MAX_IN_FLIGHT_LIMIT, CassandraSettings
 from connectors.clients.cassandra.statements import UNSET, Cell, TableStatements, Write, routing_key
+from connectors.clients.cassandra.tls import TlsSettings
 from connectors.clients.cassandra.types import BINARY_MODES, Encode, Micros, compile_encoder
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "SchemaChangedError",
     "TableSchema",
     "TableStatements",
+    "TlsSettings",
     "Write",
     "WriteBatches",
     "compile_encoder",

@@ -247,6 +247,7 @@ def _new_cluster(settings: CassandraSettings) -> Any:
         contact_points=list(settings.contact_points),
         port=settings.port,
         auth_provider=credentials,
+        ssl_context=settings.tls.context() if settings.tls is not None else None,
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
         # The driver's default waits up to ten minutes between attempts after a long outage.
         reconnection_policy=ConstantReconnectionPolicy(1.0, max_attempts=None),

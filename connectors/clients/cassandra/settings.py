@@ -11,6 +11,7 @@ from cassandra import ConsistencyLevel
 
 from connectors.api.config import Password
 from connectors.api.errors import ConfigError, did_you_mean
+from connectors.clients.cassandra.tls import TlsSettings
 
 __all__ = ["CONSISTENCY_LEVELS", "MAX_IN_FLIGHT_LIMIT", "CassandraSettings"]
 
@@ -35,6 +36,7 @@ class CassandraSettings:
         max_in_flight: Most requests on their way at a time.
         connect_timeout_s: Limit for opening a connection, in seconds.
         request_timeout_s: Limit for one request, in seconds.
+        tls: How connections are encrypted; None for plain ones.
     """
 
     contact_points: tuple[str, ...] = ("127.0.0.1",)
@@ -46,6 +48,7 @@ class CassandraSettings:
     max_in_flight: int = 128
     connect_timeout_s: float = 5.0
     request_timeout_s: float = 10.0
+    tls: TlsSettings | None = None
 
     def __post_init__(self) -> None:
         if self.consistency not in CONSISTENCY_LEVELS:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from connectors.api.errors import ConfigError, did_you_mean
-from connectors.clients.cassandra import CassandraSettings
+from connectors.clients.cassandra import CassandraSettings, TlsSettings
 from connectors.formats.mapping import ColumnSource, parse_mapping
 from connectors.sinks.cassandra.options import AUTOMATIC, CONFIG, TABLE, parse_source, parse_ttl
 
@@ -85,6 +85,7 @@ def parse_settings(props: Mapping[str, Any]) -> SinkSettings:
         password=parsed["cassandra.password"],
         consistency=parsed["cassandra.consistency"],
         max_in_flight=parsed["cassandra.max.in.flight"],
+        tls=_tls(parsed),
     )
     tables = _tables(parsed)
     errors = check_topics(props, tables)
@@ -121,6 +122,18 @@ def check_topics(props: Mapping[str, Any], tables: list[TableOptions] | None = N
         for table in tables
         if table.topic not in topics
     ]
+
+
+def _tls(parsed: Mapping[str, Any]) -> TlsSettings | None:
+    if not parsed["cassandra.ssl.enabled"]:
+        return None
+    return TlsSettings(
+        parsed["cassandra.ssl.ca"],
+        parsed["cassandra.ssl.certificate"],
+        parsed["cassandra.ssl.key"],
+        parsed["cassandra.ssl.key.password"],
+        parsed["cassandra.ssl.hostname.verification"],
+    )
 
 
 def _tables(parsed: Mapping[str, Any]) -> list[TableOptions]:

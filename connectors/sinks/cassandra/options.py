@@ -114,6 +114,34 @@ def _cluster_options() -> ConfigDef:
     return result
 
 
+def _tls_options() -> ConfigDef:
+    result = ConfigDef()
+    group = "TLS"
+    result.define("cassandra.ssl.enabled", Type.BOOLEAN, False, doc="Whether connections are encrypted.", group=group)
+    result.define(
+        "cassandra.ssl.ca", Type.STRING, "", doc="PEM file of trusted authorities; default: the system's.", group=group
+    )
+    result.define(
+        "cassandra.ssl.certificate",
+        Type.STRING,
+        "",
+        doc="PEM file of the client's own certificate, where the cluster asks for one.",
+        group=group,
+    )
+    result.define(
+        "cassandra.ssl.key", Type.STRING, "", doc="PEM file of its key, if it is in a file of its own.", group=group
+    )
+    result.define("cassandra.ssl.key.password", Type.PASSWORD, Password(""), doc="Password of the key.", group=group)
+    result.define(
+        "cassandra.ssl.hostname.verification",
+        Type.BOOLEAN,
+        True,
+        doc="Whether the server's certificate must name the host as it stands in cassandra.contact.points.",
+        group=group,
+    )
+    return result
+
+
 def _write_options() -> ConfigDef:
     result = ConfigDef()
     group = "Cassandra"
@@ -220,4 +248,4 @@ def _table_options() -> ConfigDef:
     return result
 
 
-CONFIG: Final = _cluster_options() | _write_options() | _schema_options() | _table_options()
+CONFIG: Final = _cluster_options() | _tls_options() | _write_options() | _schema_options() | _table_options()

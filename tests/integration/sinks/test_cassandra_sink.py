@@ -379,7 +379,8 @@ async def test_nested_types_are_stored(start: Start, session: Any, keyspace: str
     session.execute(f"CREATE TYPE {keyspace}.address (street text, number int)")
     session.execute(
         f"CREATE TABLE {keyspace}.nested (aid text PRIMARY KEY, l frozen<list<int>>, s set<text>, "
-        "m map<text, frozen<list<int>>>, a address, f frozen<address>, t tuple<int, text>, d duration, i inet, b blob, v vector<float, 2>)"
+        "m map<text, frozen<list<int>>>, a address, f frozen<address>, t tuple<int, text>, "
+        "d duration, i inet, b blob, v vector<float, 2>)"
     )
     task = await start(**{f"topic.m.pojo.{keyspace}.nested.mapping": "*", "binary.mode": "base64"})
     row = {"aid": "n", "l": [1, 2], "s": '["b", "a"]', "m": {"x": [1]}, "a": {"street": "s", "number": "7"}}
@@ -390,7 +391,7 @@ async def test_nested_types_are_stored(start: Start, session: Any, keyspace: str
     found = session.execute(f"SELECT * FROM {keyspace}.nested").one()
     assert (found.l, set(found.s), {k: list(v) for k, v in found.m.items()}) == ([1, 2], {"a", "b"}, {"x": [1]})
     assert (tuple(found.a), tuple(found.f), found.t) == (("s", 7), ("f", None), (1, None))
-    assert (str(found.d), found.i, found.b, list(found.v)) == ("1d2h", "::1", b"\0\1\xff", [1.0, 0.5])
+    assert (str(found.d), found.i, found.b, list(found.v)) == ("0mo1d7200000000000ns", "::1", b"\0\1\xff", [1.0, 0.5])
     assert dead(task) == []
 
 

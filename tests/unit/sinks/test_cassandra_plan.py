@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta, timezone
 from typing import Any
 
@@ -15,7 +16,7 @@ from connectors.formats.mapping import ColumnSource, parse_mapping
 from connectors.sinks.cassandra import CassandraSink, CassandraSinkTask
 from connectors.sinks.cassandra.config import TableOptions, parse_settings
 from connectors.sinks.cassandra.flight import Clock, set_order
-from connectors.sinks.cassandra.plan import TablePlan
+from connectors.sinks.cassandra.plan import TablePlan, mapping_errors
 
 ZONE = timezone(timedelta(hours=8))
 SCHEMA = TableSchema("k", "t", {"id": "text", "at": "timestamp", "n": "int", "v": "text"}, ("id",), ("at",))
@@ -182,3 +183,38 @@ def test_records_of_one_millisecond_stay_in_order() -> None:
     assert found == [[5000], [5001, 5002, 5003], [5004], [6000], [5000], [9000]]
     assert order(20, rows=2000)[0] == 20000
     assert [order(21), order(22)] == [[22000], [22001]]
+
+
+@pytest.mark.parametrize("level", ["SERIAL", "LOCAL_SERIAL"])
+def test_serial_consistency_is_refused_with_the_reason(level: str) -> None:
+    with pytest.raises(ConfigError, match=f"{level} is for conditional statements, and those take no timestamp"):
+        parse_settings({"topics": "a", "topic.a.k.t.mapping": "*", "cassandra.consistency": level})
+
+
+def test_a_key_cannot_be_now() -> None:
+    options = TableOptions("a", "k", "t", parse_mapping("o", "id = value.id, at = now(), n = now()"))
+    assert mapping_errors(options, SCHEMA) == [
+        "Option topic.a.k.t.mapping: key column at of k.t cannot be now(): a replay would make another row"
+    ]
+
+
+def test_now_is_a_time_or_a_time_uuid() -> None:
+    schema = TableSchema("k", "t", {"id": "text", "u": "timeuuid", "n": "timestamp"}, ("id",))
+    made = TablePlan(TableOptions("a", "k", "t", parse_mapping("o", "id=key, u=now(), n=now()")), schema, ZONE)
+    [write] = made.writes(record(key="x"), change("UPSERT", {}), 1)
+    assert write.cells is not None
+    assert (len(write.cells[1]), write.cells[1][6] >> 4) == (16, 1)
+    assert abs(int.from_bytes(write.cells[2], "big") / 1000 - time.time()) < 60
+
+
+def test_the_offset_orders_records_of_a_millisecond_the_same_after_a_crash() -> None:
+    def orders(first: int) -> list[int | None]:
+        clock: Clock = {}
+        found = []
+        for offset in range(first, 8):
+            changes = [change("UPSERT", {})]
+            set_order(SinkRecord("a", 0, offset, None, None, [], 5), changes, clock)
+            found.append(changes[0].ts_us)
+        return found
+
+    assert orders(0)[3:] == orders(3) == [5003, 5004, 5005, 5006, 5007]
