@@ -25,7 +25,7 @@ _KEY_WIDTHS: Final = {"INT8": 1, "INT16": 2, "INT32": 4, "INT64": 8, "UNIXTIME_M
 Plan = tuple[tuple[int, str], ...]
 """Column and field for each column that comes from the row."""
 
-Extra = tuple[int, Callable[[SinkRecord], Any]]
+Extra = tuple[int, Callable[[SinkRecord, Mapping[str, Any]], Any]]
 """Column and what takes its value from elsewhere in the record; `UNSET` where it is not there."""
 
 
@@ -66,15 +66,16 @@ class RowMapper:
         table: The table.
         options: Mapping, mode and deletes; already checked by `mapping_errors`.
         parser: Reads times.
+        binary: How texts hold bytes, see `converter_for`.
     """
 
-    def __init__(self, table: Table, options: TableOptions, parser: TimestampParser) -> None:
+    def __init__(self, table: Table, options: TableOptions, parser: TimestampParser, binary: str = "latin1") -> None:
         self.table = table
         self._mode = OpKind.UPSERT if options.mode == "upsert" else OpKind.INSERT_IGNORE
         self._deletes = options.deletes
         self._by_name = options.mapping is None
         micros = cached_micros(parser)
-        self._converters: list[Converter] = [converter_for(column, micros) for column in table.columns]
+        self._converters: list[Converter] = [converter_for(column, micros, binary) for column in table.columns]
         self._key_size = table.key_size
         self._required = [i for i, column in enumerate(table.columns) if _needed(column)]
         # May be left unset, must not be NULL.
@@ -129,7 +130,7 @@ class RowMapper:
                 if index < last and (value := row.get(field, UNSET)) is not UNSET:
                     values[index] = None if value is None else converters[index](value)
             for index, take in self._extras:
-                if index < last and (value := take(record)) is not UNSET:
+                if index < last and (value := take(record, row)) is not UNSET:
                     values[index] = None if value is None else converters[index](value)
         except (DataError, ValueError, TypeError) as error:
             raise self._refusal(columns[index], f"{_short(value)}: {error}") from None
@@ -170,8 +171,9 @@ class RowMapper:
 
     def _compile(self, mapping: Mapping[str, ColumnSource]) -> tuple[Plan, tuple[Extra, ...]]:
         places = {column.name: i for i, column in enumerate(self.table.columns)}
-        plan = tuple((places[name], source.name) for name, source in mapping.items() if source.kind == "value")
-        extras = tuple((places[name], _taker(source)) for name, source in mapping.items() if source.kind != "value")
+        plain = {name: source.kind == "value" and "." not in source.name for name, source in mapping.items()}
+        plan = tuple((places[name], source.name) for name, source in mapping.items() if plain[name])
+        extras = tuple((places[name], _taker(source)) for name, source in mapping.items() if not plain[name])
         return plan, extras
 
     def _refusal(self, column: ColumnSpec, reason: str) -> DataError:
@@ -186,21 +188,35 @@ def _why_needed(column: ColumnSpec) -> str:
     return "key column" if column.key else "NOT NULL column without default"
 
 
-def _taker(source: ColumnSource) -> Callable[[SinkRecord], Any]:
-    def header(record: SinkRecord) -> Any:
+def _taker(source: ColumnSource) -> Callable[[SinkRecord, Mapping[str, Any]], Any]:
+    def header(record: SinkRecord, _: Mapping[str, Any]) -> Any:
         value = header_value(record.headers, source.name)
         return UNSET if value is None else value.decode()
 
-    def timestamp(record: SinkRecord) -> Any:
+    def timestamp(record: SinkRecord, _: Mapping[str, Any]) -> Any:
         return record.timestamp_ms
 
-    def now(_: SinkRecord) -> Any:
+    def now(_: SinkRecord, __: Mapping[str, Any]) -> Any:
         return time.time_ns() // 1_000_000
 
-    def key(record: SinkRecord) -> Any:
+    def key(record: SinkRecord, _: Mapping[str, Any]) -> Any:
         return _key_part(record.key, source.name)
 
-    return {"header": header, "timestamp": timestamp, "now": now, "key": key}[source.kind]
+    def nested(_: SinkRecord, row: Mapping[str, Any]) -> Any:
+        return _field(row, source.name)
+
+    return {"header": header, "timestamp": timestamp, "now": now, "key": key, "value": nested}[source.kind]
+
+
+def _field(value: Any, name: str) -> Any:
+    """Return a field of an object, or of an object in it where the name has dots."""
+    if isinstance(value, Mapping) and name in value:
+        return value[name]
+    for step in name.split("."):
+        if not isinstance(value, Mapping) or step not in value:
+            return UNSET
+        value = value[step]
+    return value
 
 
 def _key_part(key: Any, field: str) -> Any:
@@ -208,7 +224,7 @@ def _key_part(key: Any, field: str) -> Any:
         return key.decode() if isinstance(key, bytes) else key
     if isinstance(key, str | bytes):
         key = decode_object(key.encode() if isinstance(key, str) else key)
-    return key.get(field, UNSET) if isinstance(key, dict) else UNSET
+    return _field(key, field)
 
 
 def _short(value: Any) -> str:

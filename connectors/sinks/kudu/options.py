@@ -19,7 +19,14 @@ __all__ = ["DEFINITION", "SinkOptions", "TableOptions"]
 Mode = Literal["upsert", "insert-ignore"]
 _GROUP: Final = "Kudu"
 _MAPPING, _MODE, _DELETES = ".mapping", ".mode", ".deletes.enabled"
-_SUFFIXES: Final = (_MAPPING, _MODE, _DELETES)
+_HASH, _RANGE = ".partition.hash", ".partition.range"
+_SUFFIXES: Final = (_MAPPING, _MODE, _DELETES, _HASH, _RANGE)
+
+
+def _odd(name: str, value: int) -> None:
+    if value != 0 and (value < 0 or value % 2 == 0):
+        raise ConfigError(f"Option {name}: {value} is no odd number", key=name)
+
 
 DEFINITION: Final = (
     ConfigDef()
@@ -67,11 +74,75 @@ DEFINITION: Final = (
         group=_GROUP,
     )
     .define(
+        "binary.mode",
+        Type.STRING,
+        "latin1",
+        doc="How texts for BINARY columns hold bytes: latin1 (a character for each byte, as Canal writes), base64 or"
+        " hex; as the source's option of this name.",
+        validator=one_of("latin1", "base64", "hex"),
+        group=_GROUP,
+        recommended=("latin1", "base64", "hex"),
+    )
+    .define(
+        "auto.create",
+        Type.BOOLEAN,
+        False,
+        doc="Create tables that do not exist, from the types and the key in Canal messages.",
+        group=_GROUP,
+    )
+    .define(
+        "auto.create.replicas",
+        Type.INT,
+        0,
+        doc="Copies of each tablet of a table that the sink creates: an odd number; 0 leaves it to the cluster.",
+        importance=Importance.LOW,
+        validator=_odd,
+        group=_GROUP,
+    )
+    .define(
+        "auto.evolve",
+        Type.BOOLEAN,
+        False,
+        doc="Add a nullable column where a Canal message has a field without one and tells its type; for tables that"
+        " are mapped by name.",
+        group=_GROUP,
+    )
+    .define(
+        "kudu.schema.refresh.ms",
+        Type.INT,
+        10_000,
+        doc="While messages have fields without a column, look this often whether the table has one by now.",
+        importance=Importance.LOW,
+        validator=between(0, 3_600_000),
+        group=_GROUP,
+    )
+    .define(
+        "topic.<topic>.<table>.partition.hash",
+        Type.STRING,
+        None,
+        doc="For a table that the sink creates: key columns and number of buckets, `aid, astyle: 8`. Default: all key"
+        " columns in 4 buckets, or none where there are ranges.",
+        importance=Importance.LOW,
+        group=_GROUP,
+        pattern=r"topic\..+\..+\.partition\.hash",
+    )
+    .define(
+        "topic.<topic>.<table>.partition.range",
+        Type.STRING,
+        None,
+        doc="For a table that the sink creates: a key column and where its ranges are split,"
+        " `ts_create_time: 2026-01-01, 2027-01-01`; the first and the last range have no end.",
+        importance=Importance.LOW,
+        group=_GROUP,
+        pattern=r"topic\..+\..+\.partition\.range",
+    )
+    .define(
         "topic.<topic>.<table>.mapping",
         Type.STRING,
         None,
         doc="Columns and where their values come from: `aid = value.aid, log_time = value.logTime`. Without it,"
-        " fields go to the columns of their name, case ignored, and fields without a column are left out. A topic"
+        " or with `*`, fields go to the columns of their name, case ignored, and fields without a column are left out;"
+        " `value.a.b` is a field of an object. A topic"
         " without any option of its own goes to the table of its name.",
         importance=Importance.HIGH,
         group=_GROUP,
@@ -107,6 +178,10 @@ class TableOptions:
         mapping: Column to source; None maps by name.
         mode: What a row does to one that is there.
         deletes: Whether deletes are carried out.
+        hash_on: Key columns to hash, for a table that the sink creates.
+        buckets: Number of hash buckets.
+        range_on: Key column with ranges; empty for none.
+        splits: Where the ranges are split, as configured.
     """
 
     topic: str
@@ -114,6 +189,10 @@ class TableOptions:
     mapping: Mapping[str, ColumnSource] | None = None
     mode: Mode = "upsert"
     deletes: bool = True
+    hash_on: tuple[str, ...] = ()
+    buckets: int = 0
+    range_on: str = ""
+    splits: tuple[str, ...] = ()
 
     @property
     def mapping_option(self) -> str:
@@ -130,12 +209,22 @@ class SinkOptions:
         zone: Zone of times that name none.
         topics: The topics listed; empty where they are given by a pattern.
         families: The options of topics and tables, by name.
+        binary: How texts hold bytes.
+        create: Whether missing tables are created.
+        replicas: Copies of each tablet of those; 0 leaves it to the cluster.
+        evolve: Whether missing columns are added.
+        refresh_s: Seconds between two looks for missing columns.
     """
 
     settings: KuduSettings
     zone: tzinfo
     topics: tuple[str, ...]
     families: Mapping[str, Any]
+    binary: str = "latin1"
+    create: bool = False
+    replicas: int = 0
+    evolve: bool = False
+    refresh_s: float = 10.0
 
     @classmethod
     def of(cls, props: Mapping[str, Any]) -> SinkOptions:
@@ -152,7 +241,17 @@ class SinkOptions:
             operation_timeout_ms=values["kudu.operation.timeout.ms"],
         )
         families = {name: value for name, value in values.items() if _is_family(name)}
-        return cls(settings, zone_of(values["time.zone"]), _listed_topics(props), families)
+        return cls(
+            settings,
+            zone_of(values["time.zone"]),
+            _listed_topics(props),
+            families,
+            values["binary.mode"],
+            values["auto.create"],
+            values["auto.create.replicas"],
+            values["auto.evolve"],
+            values["kudu.schema.refresh.ms"] / 1000,
+        )
 
     def errors(self) -> list[ConfigError]:
         """Return an error for each option that cannot be used although its value alone is in order."""
@@ -163,8 +262,8 @@ class SinkOptions:
                 known = ", ".join(self.topics)
                 text = f"Option {name} must begin with topic.<topic>.<table>, with one of the topics {known}"
                 found.append(ConfigError(text, key=name))
-            elif name.endswith(_MAPPING):
-                found.append(_error(parse_mapping, name, value))
+            elif place is not None:
+                found.append(_error(_table_options, place[0], place[1], {place[2]: value}))
         return [error for error in found if error is not None]
 
     def tables_of(self, topic: str) -> list[TableOptions]:
@@ -202,8 +301,34 @@ def split_option(name: str, topics: Iterable[str]) -> tuple[str, str, str] | Non
 
 def _table_options(topic: str, table: str, given: Mapping[str, Any]) -> TableOptions:
     text = given.get(_MAPPING)
-    mapping = parse_mapping(f"topic.{topic}.{table}{_MAPPING}", text) if text is not None else None
-    return TableOptions(topic, table, mapping, given.get(_MODE, "upsert"), given.get(_DELETES, True))
+    prefix = f"topic.{topic}.{table}"
+    mapping = None if text is None or text.strip() == "*" else parse_mapping(f"{prefix}{_MAPPING}", text)
+    hash_on, buckets = _hash(f"{prefix}{_HASH}", given.get(_HASH))
+    range_on, splits = _ranges(f"{prefix}{_RANGE}", given.get(_RANGE))
+    mode, deletes = given.get(_MODE, "upsert"), given.get(_DELETES, True)
+    return TableOptions(topic, table, mapping, mode, deletes, hash_on, buckets, range_on, splits)
+
+
+def _hash(name: str, text: str | None) -> tuple[tuple[str, ...], int]:
+    if text is None:
+        return (), 0
+    names, _, number = text.rpartition(":")
+    columns = tuple(part.strip() for part in names.split(","))
+    if not all(columns) or not number.strip().isdecimal() or int(number) < 2:
+        message = f"Option {name}: {text!r} cannot be read; write key columns and at least 2 buckets: aid, astyle: 8"
+        raise ConfigError(message, key=name)
+    return columns, int(number)
+
+
+def _ranges(name: str, text: str | None) -> tuple[str, tuple[str, ...]]:
+    if text is None:
+        return "", ()
+    column, _, values = text.partition(":")
+    splits = tuple(part.strip() for part in values.split(","))
+    if not column.strip() or not all(splits):
+        message = f"Option {name}: {text!r} cannot be read; write a key column and splits: day: 2026-01-01, 2027-01-01"
+        raise ConfigError(message, key=name)
+    return column.strip(), splits
 
 
 def _error(check: Callable[..., Any], *arguments: Any) -> ConfigError | None:

@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from connectors.api.errors import ConfigError, DataError, FatalError, RetriableError
 from connectors.api.record import SinkRecord
-from connectors.clients.kudu.port import FailureKind, KuduClient, RowFailure, Table
+from connectors.api.sink import TableMetrics
+from connectors.clients.kudu.port import ColumnSpec, FailureKind, KuduClient, RowFailure, Table
+from connectors.clients.kudu.settings import ExistsError, MissingTableError
 from connectors.formats.canal import RowChange
 from connectors.formats.temporal import TimestampParser
+from connectors.sinks.kudu.creation import column_for, columns_for, layout_for
 from connectors.sinks.kudu.mapper import RowMapper, mapping_errors
-from connectors.sinks.kudu.options import TableOptions
+from connectors.sinks.kudu.options import SinkOptions, TableOptions
+from connectors.sinks.kudu.values import converter_for
 from connectors.sinks.kudu.writes import Write, collapse
 
-__all__ = ["Batch", "Refused", "Target"]
+__all__ = ["Batch", "Changes", "Refusal", "Refused", "Target"]
 
-Refused = dict[int, tuple[SinkRecord, DataError]]
-"""Records that cannot be stored and why, by the records' identity: a record is refused once, whatever its rows."""
+Changes = list[tuple[SinkRecord, RowChange]]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A record that cannot be stored.
+
+    Attributes:
+        record: The record.
+        error: Why.
+        metrics: Series of the table that it was for; None where it came to no table.
+    """
+
+    record: SinkRecord
+    error: DataError
+    metrics: TableMetrics | None = None
+
+
+Refused = dict[int, Refusal]
+"""Refusals by the records' identity: a record is refused once, whatever its rows."""
 
 
 @dataclass(slots=True)
@@ -25,31 +50,40 @@ class Batch:
     """Changes of one target that are written together.
 
     Attributes:
-        mapper: What made the writes; another one than the target's where the table changed since.
+        mapper: What made the writes; another one than the target's where the table changed since, None where there is
+            no table.
         changes: The changes, in order of arrival.
+        metrics: Series of the table.
         writes: What they come to.
         refused: Those that cannot be stored.
     """
 
-    mapper: RowMapper
-    changes: list[tuple[SinkRecord, RowChange]]
+    mapper: RowMapper | None
+    changes: Changes
+    metrics: TableMetrics
     writes: list[Write] = field(default_factory=list)
     refused: Refused = field(default_factory=dict)
 
-    def map(self) -> Batch:
+    def map(self, mapper: RowMapper) -> Batch:
         """Make the writes from the changes. A change that does not fit leaves the others alone."""
-        self.writes = []
+        writes: list[Write] = []
         for record, change in self.changes:
             try:
-                self.writes += self.mapper.writes(record, change)
+                writes += mapper.writes(record, change)
             except DataError as error:
                 self.refuse(record, error)
-        self.writes = collapse(self.writes)
+        self.writes = collapse(writes)
         return self
 
     def refuse(self, record: SinkRecord, error: DataError) -> None:
         """Note why a record cannot be stored; the first reason stays."""
-        self.refused.setdefault(id(record), (record, error))
+        self.refused.setdefault(id(record), Refusal(record, error, self.metrics))
+
+    @property
+    def age_s(self) -> float | None:
+        """Seconds since the newest of the changes; None where they do not tell."""
+        newest = max((change.ts_us or 0 for _, change in self.changes), default=0)
+        return time.time() - newest / 1e6 if newest else None
 
 
 class Target:
@@ -60,35 +94,58 @@ class Target:
     Args:
         client: Connection.
         options: Topic, table, mapping, mode.
-        parser: Reads times.
-        table: The table, open.
+        sink: What counts for all tables.
+        metrics: Series of the table.
     """
 
-    def __init__(self, client: KuduClient, options: TableOptions, parser: TimestampParser, table: Table) -> None:
+    def __init__(self, client: KuduClient, options: TableOptions, sink: SinkOptions, metrics: TableMetrics) -> None:
         self._client = client
         self._options = options
-        self._parser = parser
+        self._sink = sink
+        self._metrics = metrics
+        self._parser = TimestampParser(sink.zone)
         self._ignored: set[str] = set()
-        self.mapper = RowMapper(table, options, parser)
+        self._looked = time.monotonic()
+        self.mapper: RowMapper | None = None
 
-    @property
-    def table(self) -> str:
-        """Name of the table."""
-        return self._options.table
+    def open(self) -> None:
+        """Open the table and check the mapping against it; a table that the sink may create is left for later.
 
-    def unknown_fields(self, changes: Sequence[tuple[SinkRecord, RowChange]]) -> set[str]:
-        """Return fields without a column for which the table has not been looked at yet."""
-        unknown: set[str] = set()
-        for _, change in changes:
-            unknown |= self.mapper.unknown_fields(change.row)
-        return unknown - self._ignored
+        Raises:
+            ConfigError: There is no such table, or the mapping does not fit it; a line for each fault.
+            RetriableError: The masters do not answer.
+        """
+        try:
+            self._take(self._client.open_table(self._options.table))
+        except MissingTableError:
+            if not self._sink.create:
+                raise
 
-    def learn(self, fields: set[str]) -> None:
-        """Look whether the table has columns for new fields by now; leave the others out from now on."""
-        self.refresh()
-        self._ignored |= fields
+    def wants_look(self, changes: Changes) -> bool:
+        """Tell whether `look` is due: there is no table yet, or fields have no column in it."""
+        if self.mapper is None or self._unknown(self.mapper, changes):
+            return True
+        return bool(self._ignored) and time.monotonic() - self._looked >= self._sink.refresh_s
 
-    def refresh(self) -> None:
+    def look(self, changes: Changes) -> None:
+        """Look whether the table is there and has columns for all fields by now; make them where that is wanted.
+
+        Raises:
+            FatalError: The table cannot be made, or the mapping does not fit it.
+            RetriableError: The masters do not answer.
+        """
+        if self.mapper is None:
+            self._create(changes)
+            return
+        mapper = self.refresh()
+        unknown = self._unknown(mapper, changes)
+        if unknown and self._sink.evolve:
+            self._add(mapper.table, unknown, changes)
+            unknown = self._unknown(self.refresh(), changes)
+        self._ignored |= unknown
+        self._looked = time.monotonic()
+
+    def refresh(self) -> RowMapper:
         """Take the table as it is now.
 
         Raises:
@@ -96,17 +153,14 @@ class Target:
             RetriableError: The masters do not answer.
         """
         try:
-            table = self._client.reopen(self.mapper.table)
+            return self._take(self._client.open_table(self._options.table))
         except ConfigError as error:
             raise FatalError(str(error)) from None
-        errors = mapping_errors(table, self._options)
-        if errors:
-            raise FatalError("\n".join(errors))
-        self.mapper = RowMapper(table, self._options, self._parser)
 
-    def batch(self, changes: list[tuple[SinkRecord, RowChange]]) -> Batch:
+    def batch(self, changes: Changes) -> Batch:
         """Map changes."""
-        return Batch(self.mapper, changes).map()
+        batch = Batch(self.mapper, changes, self._metrics)
+        return batch if self.mapper is None else batch.map(self.mapper)
 
     def write(self, batch: Batch) -> Refused:
         """Store a batch; when this returns, it is durable.
@@ -120,24 +174,90 @@ class Target:
         """
         if batch.mapper is not self.mapper:  # the table changed after this batch was mapped
             batch = self.batch(batch.changes)
-        failures = self._client.write_batch(batch.mapper.table, batch.writes)
+        if batch.mapper is None:
+            return self._without_table(batch)
+        failures = self._send(batch.mapper, batch)
         if any(failure.kind in (FailureKind.SCHEMA_CHANGED, FailureKind.NOT_FOUND) for failure in failures):
-            self.refresh()
+            mapper = self.refresh()
             batch = self.batch(batch.changes)
-            failures = self._client.write_batch(batch.mapper.table, batch.writes)
+            failures = self._send(mapper, batch)
         self._judge(batch, failures)
+        self._metrics.stored(len(batch.changes) - len(batch.refused), batch.age_s)
         return batch.refused
+
+    def _send(self, mapper: RowMapper, batch: Batch) -> list[RowFailure]:
+        if not batch.writes:
+            return []
+        began = time.monotonic()
+        failures = self._client.write_batch(mapper.table, batch.writes)
+        self._metrics.answered(time.monotonic() - began)
+        return failures
 
     def _judge(self, batch: Batch, failures: list[RowFailure]) -> None:
         for failure in failures:
-            what = f"table {self.table}: {len(failures)} of {len(batch.writes)} rows failed: {failure.text}"
+            what = f"table {self._options.table}: {len(failures)} of {len(batch.writes)} rows failed: {failure.text}"
             if failure.kind in _RETRIABLE:
+                self._metrics.retried(len(batch.changes))
                 raise RetriableError(what)
             if failure.kind in (FailureKind.NOT_AUTHORIZED, FailureKind.FATAL):
                 raise FatalError(what)
         for failure in failures:
             for record in batch.writes[failure.index].records:
-                batch.refuse(record, DataError(f"table {self.table}: {failure.text}"))
+                batch.refuse(record, DataError(f"table {self._options.table}: {failure.text}"))
+
+    def _take(self, table: Table) -> RowMapper:
+        errors = mapping_errors(table, self._options)
+        if errors:
+            raise ConfigError("\n".join(errors), key=self._options.mapping_option)
+        self.mapper = RowMapper(table, self._options, self._parser, self._sink.binary)
+        return self.mapper
+
+    def _unknown(self, mapper: RowMapper, changes: Changes) -> set[str]:
+        """Return fields without a column for which the table has not been looked at yet."""
+        unknown: set[str] = set()
+        for _, change in changes:
+            unknown |= mapper.unknown_fields(change.row)
+        return unknown - self._ignored if unknown else unknown
+
+    def _create(self, changes: Sequence[tuple[SinkRecord, RowChange]]) -> None:
+        for _, change in changes:
+            with suppress(DataError):  # this one tells no types; where none does, all are refused
+                columns = columns_for(self._options, change)
+                break
+        else:
+            return
+        try:
+            layout = layout_for(self._options, columns, self._sink.replicas, self._split)
+            with suppress(ExistsError):  # another task was faster
+                self._client.create_table(self._options.table, columns, layout)
+        except ConfigError as error:
+            raise FatalError(str(error)) from None
+        self.refresh()
+
+    def _split(self, column: ColumnSpec, text: str) -> Any:
+        return converter_for(column, self._parser.micros, self._sink.binary)(text)
+
+    def _add(self, table: Table, fields: set[str], changes: Changes) -> None:
+        """Add columns for fields whose type a message tells."""
+        types: dict[str, str] = {}
+        for _, change in changes:
+            types |= {name: text for name, text in (change.mysql_type or {}).items() if name in fields}
+        columns = [column_for(name, types[name]) for name in sorted(types)]
+        if not columns:
+            return
+        try:
+            with suppress(ExistsError):  # another task was faster; what it lacked comes with a later look
+                self._client.add_columns(table, columns)
+        except ConfigError as error:
+            raise FatalError(str(error)) from None
+
+    def _without_table(self, batch: Batch) -> Refused:
+        for record, change in batch.changes:
+            try:
+                columns_for(self._options, change)
+            except DataError as error:
+                batch.refuse(record, error)
+        return batch.refused
 
 
 _RETRIABLE = frozenset(

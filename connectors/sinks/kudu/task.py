@@ -12,15 +12,12 @@ from connectors.api.sink import SinkTask
 from connectors.clients.kudu.backend import open_client
 from connectors.clients.kudu.port import KuduClient
 from connectors.formats.canal import RowChange, changes_of
-from connectors.formats.temporal import TimestampParser
-from connectors.sinks.kudu.mapper import mapping_errors
 from connectors.sinks.kudu.options import SinkOptions, TableOptions
-from connectors.sinks.kudu.target import Batch, Refused, Target
+from connectors.sinks.kudu.target import Batch, Changes, Refusal, Refused, Target
 
 __all__ = ["KuduSinkTask"]
 
 Result = TypeVar("Result")
-Changes = list[tuple[SinkRecord, RowChange]]
 
 _RECORDS_A_FLUSH: Final = 1_000
 
@@ -47,7 +44,6 @@ class KuduSinkTask(SinkTask):
         errors = self._options.errors()
         if errors:
             raise ConfigError("\n".join(map(str, errors)), key=errors[0].key)
-        self._parser = TimestampParser(self._options.zone)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kudu")
         self._client = self._run(open_client, self._options.settings)
         self._open_targets(self._options.topics)
@@ -79,8 +75,10 @@ class KuduSinkTask(SinkTask):
             if flushing is not None:
                 flushing.exception()  # nothing may be under way when the same records are put again
             raise
-        for record, error in refused.values():
-            self.context.errant_record_reporter.report(record, error)
+        for refusal in refused.values():
+            self.context.errant_record_reporter.report(refusal.record, refusal.error)
+            if refusal.metrics is not None:
+                refusal.metrics.refused(1)
         self._note_stored(ends)
 
     async def pre_commit(self, offsets: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:
@@ -110,15 +108,14 @@ class KuduSinkTask(SinkTask):
                 for change in _changes(record):
                     changes.setdefault(record.topic, []).append((record, change))
             except DataError as error:
-                refused[id(record)] = record, error
+                refused[id(record)] = Refusal(record, error)
         return [
             (target, self._batch(target, part)) for topic, part in changes.items() for target in self._targets[topic]
         ]
 
     def _batch(self, target: Target, changes: Changes) -> Batch:
-        unknown = target.unknown_fields(changes)
-        if unknown:
-            self._run(target.learn, unknown)
+        if target.wants_look(changes):
+            self._run(target.look, changes)
         return target.batch(changes)
 
     def _open_targets(self, topics: Collection[str]) -> None:
@@ -139,11 +136,9 @@ class KuduSinkTask(SinkTask):
 
     def _target(self, options: TableOptions) -> Target:
         assert self._client is not None
-        table = self._client.open_table(options.table)
-        errors = mapping_errors(table, options)
-        if errors:
-            raise ConfigError("\n".join(errors), key=options.mapping_option)
-        return Target(self._client, options, self._parser, table)
+        target = Target(self._client, options, self._options, self.context.table_metrics(options.table))
+        target.open()
+        return target
 
     def _run(self, function: Callable[..., Result], *arguments: Any) -> Result:
         return self._submit(function, *arguments).result()

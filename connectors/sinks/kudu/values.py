@@ -6,16 +6,18 @@ on a row it refuses, the Java client cuts a VARCHAR that is too long.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import math
 import re
 from collections.abc import Callable
+from datetime import date, datetime
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 from functools import lru_cache
 from typing import Any, Final
 
-import orjson
-
 from connectors.clients.kudu.port import ColumnSpec
+from connectors.formats.canal import encode_object
 from connectors.formats.temporal import EPOCH, TimestampParser, parse_date
 
 __all__ = ["MAX_CELL_BYTES", "Converter", "cached_micros", "converter_for", "supported"]
@@ -39,16 +41,19 @@ _FALSE: Final = frozenset({"0", "false", "f", "no"})
 
 def supported(column: ColumnSpec) -> bool:
     """Tell whether values of the column's type can be written."""
-    return column.type in _MAKERS
+    return column.type in _MAKERS or column.type == "BINARY"
 
 
-def converter_for(column: ColumnSpec, micros: Micros) -> Converter:
+def converter_for(column: ColumnSpec, micros: Micros, binary: str = "latin1") -> Converter:
     """Return the function that turns a message's value into the column's storage form.
 
     Args:
         column: Target column.
         micros: Reads times, see `cached_micros`.
+        binary: How texts hold bytes: latin1, base64 or hex.
     """
+    if column.type == "BINARY":
+        return _binary(_BYTES_OF[binary])
     return _MAKERS[column.type](column, micros)
 
 
@@ -58,7 +63,9 @@ def cached_micros(parser: TimestampParser) -> Micros:
 
     def micros(value: Any) -> int:
         # Numbers are left out: 1, 1.0 and True would be one key.
-        return of_text(value) if type(value) is str else parser.micros(value)
+        if type(value) is str:
+            return of_text(value)
+        return of_text(value.isoformat(" ")) if isinstance(value, datetime) else parser.micros(value)
 
     return micros
 
@@ -176,8 +183,15 @@ def _string(_: ColumnSpec, __: Micros) -> Converter:
 
 
 def _text(value: Any) -> bytes:
-    # Numbers, arrays and objects of plain JSON keep their JSON text.
-    data = value.encode() if type(value) is str else orjson.dumps(value, default=str)
+    if type(value) is str:
+        data = value.encode()
+    elif isinstance(value, bytes):
+        value.decode()
+        data = value
+    elif isinstance(value, date):
+        data = str(value).encode()
+    else:  # numbers, arrays and objects of plain JSON keep their JSON text
+        data = encode_object(value)
     if len(data) > MAX_CELL_BYTES:
         raise ValueError(f"{len(data):,} bytes, at most {MAX_CELL_BYTES:,} are possible")
     return data
@@ -193,17 +207,38 @@ def _varchar(column: ColumnSpec, _: Micros) -> Converter:
     return convert
 
 
-def _binary(_: ColumnSpec, __: Micros) -> Converter:
+def _binary(bytes_of: Callable[[str], bytes]) -> Converter:
     def convert(value: Any) -> bytes:
-        if not isinstance(value, str):
-            raise TypeError("a text with one character a byte is needed")
-        # Canal writes bytes as ISO 8859-1 text; a character above U+00FF cannot come from there.
-        data = value.encode("latin-1")
+        if not isinstance(value, str | bytes):
+            raise TypeError("a text is needed, see option binary.mode")
+        data = value if isinstance(value, bytes) else bytes_of(value)
         if len(data) > MAX_CELL_BYTES:
             raise ValueError(f"{len(data):,} bytes, at most {MAX_CELL_BYTES:,} are possible")
         return data
 
     return convert
+
+
+def _of_base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("base64 is needed, see option binary.mode") from None
+
+
+def _of_hex(text: str) -> bytes:
+    try:
+        return binascii.unhexlify(text)
+    except (binascii.Error, ValueError):
+        raise ValueError("hexadecimal digits are needed, see option binary.mode") from None
+
+
+_BYTES_OF: Final[dict[str, Callable[[str], bytes]]] = {
+    # Canal writes bytes as ISO 8859-1 text; a character above U+00FF cannot come from there.
+    "latin1": lambda text: text.encode("latin-1"),
+    "base64": _of_base64,
+    "hex": _of_hex,
+}
 
 
 def _timestamp(_: ColumnSpec, micros: Micros) -> Converter:
@@ -220,7 +255,7 @@ def _date(_: ColumnSpec, __: Micros) -> Converter:
     first = EPOCH.toordinal()
 
     def convert(value: Any) -> int:
-        return parse_date(value).toordinal() - first
+        return (value if isinstance(value, date) else parse_date(value)).toordinal() - first
 
     return convert
 
@@ -236,7 +271,6 @@ _MAKERS: Final[dict[str, Callable[[ColumnSpec, Micros], Converter]]] = {
     "DECIMAL": _decimal,
     "STRING": _string,
     "VARCHAR": _varchar,
-    "BINARY": _binary,
     "DATE": _date,
     "UNIXTIME_MICROS": _timestamp,
 }

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +21,7 @@ from connectors.clients.kudu.port import ColumnSpec, KuduClient, Layout
 from connectors.clients.kudu.settings import KuduSettings
 from connectors.formats.canal_converter import CanalJsonConverter
 from connectors.sinks.kudu import KuduSinkTask
+from connectors.testing.sink_harness import TableCounts
 
 TOPIC = "m.pojo.enriched"
 COLUMNS = (
@@ -55,6 +56,9 @@ class Reporter:
 class Context:
     def __init__(self) -> None:
         self.errant_record_reporter = Reporter()
+
+    def table_metrics(self, table: str) -> TableCounts:
+        return TableCounts()
 
 
 def seed(i: int, **changes: Any) -> dict[str, Any]:
@@ -151,12 +155,12 @@ def props(kudu: str, table: str) -> dict[str, str]:
 def start(client: KuduClient, table: str, props: dict[str, str]) -> Iterator[Callable[..., Sink]]:
     tasks = []
 
-    def start(operation_timeout_ms: str = "10000", **suffixes: str) -> Sink:
+    def start(operation_timeout_ms: str = "10000", more: dict[str, str] | None = None, **suffixes: str) -> Sink:
         task, context = KuduSinkTask(), Context()
         tasks.append(task)
         task.initialize(context)  # type: ignore[arg-type]
         own = {f"topic.{TOPIC}.{table}.{name.replace('_', '.')}": value for name, value in suffixes.items()}
-        task.start(props | own | {"kudu.operation.timeout.ms": operation_timeout_ms})
+        task.start(props | own | {"kudu.operation.timeout.ms": operation_timeout_ms} | (more or {}))
         return Sink(client, table, task, context)
 
     yield start
@@ -279,7 +283,8 @@ def test_all_mapping_errors_are_told_at_once(start: Callable[..., Sink], table: 
 
 
 def test_a_missing_table_is_a_configuration_error(props: dict[str, str], table: str) -> None:
-    task = KuduSinkTask()
+    task: Any = KuduSinkTask()
+    task.initialize(Context())
     own = {name: value for name, value in props.items() if not name.startswith("topic.")}
     with pytest.raises(ConfigError, match=TOPIC):
         task.start(own)
@@ -291,6 +296,44 @@ def test_a_column_added_on_the_way_is_filled_from_then_on(sink: Sink) -> None:
     _alter(sink, lambda options, java: options.addNullableColumn("extra", java("org.apache.kudu.Type").INT32))
     sink.put(sink.change("INSERT", seed(2, extra="7")))
     assert sink.rows() == [stored(1, extra=None), stored(2, extra=7)]
+
+
+def test_a_column_added_for_a_field_that_was_left_out_is_filled_without_a_restart(start: Callable[..., Sink]) -> None:
+    sink = start(more={"kudu.schema.refresh.ms": "0"})
+    sink.put(sink.change("INSERT", seed(1, extra="6")))
+    _alter(sink, lambda options, java: options.addNullableColumn("extra", java("org.apache.kudu.Type").INT32))
+    sink.put(sink.change("INSERT", seed(2, extra="7")))
+    assert sink.rows() == [stored(1, extra=None), stored(2, extra=7)]
+
+
+def test_a_column_of_another_type_is_written_by_its_new_type(sink: Sink) -> None:
+    sink.put(sink.change("INSERT", seed(1)))
+    _alter(sink, lambda options, java: options.dropColumn("age"))
+    _alter(sink, lambda options, java: options.addNullableColumn("age", java("org.apache.kudu.Type").STRING))
+    sink.put(sink.change("INSERT", seed(2)), sink.change("INSERT", seed(3)))
+    assert sink.reported == []
+    assert sink.rows() == [stored(1, age=None), stored(2, age="26"), stored(3, age="39")]
+
+
+def test_tables_and_columns_are_made_from_the_messages(
+    client: KuduClient, table: str, start: Callable[..., Sink]
+) -> None:
+    client.drop_table(table)
+    options = {"auto.create": "true", "auto.create.replicas": "1", "auto.evolve": "true"}
+    sink = start(more=options, partition_hash="aid: 2", partition_range="day: 2026-01-01")
+    types = {"aid": "varchar(64)", "day": "date", "energy": "decimal(10,2)", "raw": "blob", "late": "bigint unsigned"}
+
+    def message(**row: Any) -> SinkRecord:
+        body = {"type": "INSERT", "database": "m", "table": "p", "isDdl": False, "data": [row], "old": None}
+        return sink.record(orjson.dumps(body | {"pkNames": ["aid", "day"], "mysqlType": types}))
+
+    sink.put(message(aid="ID-1", day="2025-12-31", energy="1.5"))
+    sink.put(message(aid="ID-2", day="2026-01-01", energy=None, raw="\0ÿ", late=str(2**64 - 1)))
+    assert sink.reported == []
+    assert sink.rows() == [
+        {"aid": "ID-1", "day": date(2025, 12, 31), "energy": Decimal("1.50"), "late": None, "raw": None},
+        {"aid": "ID-2", "day": date(2026, 1, 1), "energy": None, "late": Decimal(2**64 - 1), "raw": b"\0\xff"},
+    ]
 
 
 def test_a_column_dropped_on_the_way_is_left_out_from_then_on(sink: Sink) -> None:

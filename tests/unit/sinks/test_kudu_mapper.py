@@ -115,7 +115,14 @@ def test_texts_come_back(text: str) -> None:
         ("BOOL", "TRUE", True),
         ("STRING", 7, b"7"),
         ("STRING", {"a": [1]}, b'{"a":[1]}'),
+        ("STRING", Decimal("1.20"), b"1.20"),
+        ("STRING", b"\xc3\xa9", "é".encode()),
+        ("STRING", date(2024, 2, 29), b"2024-02-29"),
         ("BINARY", "\x00\xff", b"\x00\xff"),
+        ("BINARY", b"\x00", b"\x00"),
+        ("DATE", date(1970, 1, 2), 1),
+        ("DATE", datetime(1970, 1, 2, tzinfo=UTC), 1),
+        ("UNIXTIME_MICROS", datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC), 1_000_000),
         ("DATE", "1970-01-02 03:04:05", 1),
         ("UNIXTIME_MICROS", "1970-01-01 08:00:00.001", 1_000),
         ("UNIXTIME_MICROS", 5, 5_000),
@@ -155,7 +162,8 @@ def test_values_go_to_the_columns_type(type_: str, value: Any, stored: Any) -> N
         ("STRING", "x" * 65_537, "65,537 bytes, at most 65,536"),
         ("VARCHAR", "1234567", "7 characters"),
         ("BINARY", "é東", "latin-1"),
-        ("BINARY", 1, "one character a byte"),
+        ("BINARY", 1, "a text is needed"),
+        ("STRING", b"\xff", "utf-8"),
         ("BINARY", "x" * 65_537, "65,537 bytes"),
         ("DATE", "0000-00-00", "is no day"),
         ("DATE", 5, "is no day"),
@@ -168,6 +176,21 @@ def test_values_go_to_the_columns_type(type_: str, value: Any, stored: Any) -> N
 def test_what_does_not_fit_is_refused_with_the_reason(type_: str, value: Any, reason: str) -> None:
     with pytest.raises((ValueError, TypeError, DataError), match=reason):
         convert(type_, value, precision=10, scale=2, length=6)
+
+
+@pytest.mark.parametrize(
+    ("mode", "text", "data"), [("base64", "AP8=", b"\0\xff"), ("hex", "00fF", b"\0\xff"), ("latin1", "\0ÿ", b"\0\xff")]
+)
+def test_bytes_are_read_as_the_source_wrote_them(mode: str, text: str, data: bytes) -> None:
+    convert = converter_for(ColumnSpec("c", "BINARY"), cached_micros(PARSER), mode)
+    assert convert(text) == data
+    assert convert(b"\0") == b"\0"
+
+
+@pytest.mark.parametrize(("mode", "text"), [("base64", "A"), ("base64", "é==="), ("hex", "0"), ("hex", "xx")])
+def test_texts_of_another_mode_are_refused(mode: str, text: str) -> None:
+    with pytest.raises(ValueError, match=r"option binary\.mode"):
+        converter_for(ColumnSpec("c", "BINARY"), cached_micros(PARSER), mode)(text)
 
 
 def test_a_varchar_is_counted_in_characters() -> None:
@@ -255,6 +278,10 @@ def test_a_mapping_takes_from_everywhere_in_the_record() -> None:
     assert write.values[:4] == [b"k", 1, 5, 1_700_000_000_000]
     assert write.values[4] > 1_700_000_000_000
     assert write.values[5] is UNSET
+    deep = Table("t", (KEY, ColumnSpec("a", "INT32", nullable=True), ColumnSpec("b", "INT32", nullable=True)))
+    nested = mapper(deep, "id=key.k.id, a=value.x.y, b=value.x.z")
+    assert only(nested.writes(record(key='{"k":{"id":"k"}}'), change({"x": {"y": 1}}))).values == [b"k", 1, UNSET]
+    assert only(nested.writes(record(key={"k.id": "k"}), change({"x.y": 2}))).values == [b"k", 2, UNSET]
     whole = Table("t", (KEY,))
     assert only(mapper(whole, "id=key").writes(record(key=b"k"), change({}))).values == [b"k"]
     assert only(mapper(whole, "id=key.id").writes(record(key={"id": "k"}), change({}))).values == [b"k"]

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from connectors import ConfigError, DataError, FatalError, RetriableError, SinkRecord, TopicPartition
-from connectors.clients.kudu.port import UNSET, ColumnSpec, FailureKind, OpKind, RowFailure, RowOp, Table
+from connectors.clients.kudu.port import UNSET, ColumnSpec, FailureKind, Layout, OpKind, RowFailure, RowOp, Table
+from connectors.clients.kudu.settings import ExistsError, MissingTableError
 from connectors.formats.canal import RowChange
 from connectors.sinks.kudu import KuduSink, KuduSinkTask
 from connectors.sinks.kudu import task as task_module
+from connectors.testing.sink_harness import TableCounts
 
 COLUMNS = (ColumnSpec("id", "INT32", key=True), ColumnSpec("a", "STRING", nullable=True))
 PARTITION = TopicPartition("t", 0)
@@ -26,19 +28,29 @@ class MemoryKudu:
         self.faults: list[FailureKind | dict[int, FailureKind]] = []
         self.batches: list[int] = []
         self.threads: set[str] = set()
-        self.reopened = 0
+        self.opened = 0
+        self.layouts: list[Layout] = []
         self.closed = 0
         self.before_write: Callable[[], Any] = lambda: None
 
     def open_table(self, name: str) -> Table:
         self.threads.add(threading.current_thread().name)
         if name not in self.tables:
-            raise ConfigError(f"Kudu, table {name}: Not found")
+            raise MissingTableError(f"Kudu, table {name}: Not found")
+        self.opened += 1
         return Table(name, self.tables[name])
 
-    def reopen(self, table: Table) -> Table:
-        self.reopened += 1
-        return self.open_table(table.name)
+    def create_table(self, name: str, columns: Sequence[ColumnSpec], layout: Layout) -> Table:
+        self.layouts.append(layout)
+        if name in self.tables:
+            raise ExistsError("Already present")
+        self.tables[name] = tuple(columns)
+        return self.open_table(name)
+
+    def add_columns(self, table: Table, columns: Sequence[ColumnSpec]) -> None:
+        if {column.name for column in columns} & {column.name for column in self.tables[table.name]}:
+            raise ExistsError("Already present")
+        self.tables[table.name] += tuple(columns)
 
     def write_batch(self, table: Table, ops: Sequence[RowOp]) -> list[RowFailure]:
         self.threads.add(threading.current_thread().name)
@@ -76,6 +88,10 @@ class Reporter:
 class Context:
     def __init__(self) -> None:
         self.errant_record_reporter = Reporter()
+        self.tables: dict[str, TableCounts] = {}
+
+    def table_metrics(self, table: str) -> TableCounts:
+        return self.tables.setdefault(table, TableCounts())
 
 
 @pytest.fixture
@@ -242,11 +258,93 @@ def test_refused_access_ends_the_task(kudu: MemoryKudu, task: KuduSinkTask, kind
 def test_a_new_field_makes_the_sink_look_at_the_table_once(kudu: MemoryKudu, task: KuduSinkTask) -> None:
     for offset in range(3):
         task.put([upsert(offset, id=1, other="x")])
-    assert kudu.reopened == 1
+    assert kudu.opened == 2
     kudu.tables["t"] = (*COLUMNS, ColumnSpec("b", "INT32", nullable=True))
     task.put([upsert(9, id=2, other="x", b="7")])
-    assert kudu.reopened == 2
+    assert kudu.opened == 3
     assert kudu.rows["t"] == {1: [1, None], 2: [2, None, 7]}
+
+
+def test_a_column_added_for_a_field_that_was_left_out_is_found_without_a_restart(
+    kudu: MemoryKudu, start: Callable[..., KuduSinkTask]
+) -> None:
+    task = start({"kudu.schema.refresh.ms": "0"})
+    task.put([upsert(0, id=1, b="6")])
+    kudu.tables["t"] = (*COLUMNS, ColumnSpec("b", "INT32", nullable=True))
+    task.put([upsert(1, id=2, b="7")])
+    assert kudu.rows["t"] == {1: [1, None], 2: [2, None, 7]}
+
+
+def canal(offset: int, topic: str = "t", **row: Any) -> SinkRecord:
+    types = {"id": "int unsigned", "a": "varchar(9)", "at": "datetime(3)", "price": "decimal(9,2)", "b": "int"}
+    kinds = {name: types[name] for name in row}
+    change = RowChange("INSERT", "m", "t", row, key=("id",), ts_us=1_000, mysql_type=kinds)
+    return record(offset, [change], topic)
+
+
+def test_a_missing_table_is_created_from_the_first_message(
+    kudu: MemoryKudu, start: Callable[..., KuduSinkTask]
+) -> None:
+    del kudu.tables["t"]
+    props = {"topic.t.t.partition.hash": "id : 3", "topic.t.t.partition.range": "id: 5, 9"}
+    task = start(props | {"auto.create": "true", "auto.create.replicas": "1"})
+    task.put([upsert(0, id=0), canal(1, a="x", id="1", price="1.5")])
+    assert kudu.tables["t"] == (
+        ColumnSpec("id", "INT64", key=True),
+        ColumnSpec("a", "STRING", nullable=True),
+        ColumnSpec("price", "DECIMAL", nullable=True, precision=9, scale=2),
+    )
+    assert kudu.layouts == [Layout(("id",), 3, "id", (5, 9), 1)]
+    assert kudu.rows["t"] == {0: [0, None, None], 1: [1, b"x", 150]}
+
+
+def test_messages_without_types_are_refused_until_there_is_a_table(
+    kudu: MemoryKudu, start: Callable[..., KuduSinkTask]
+) -> None:
+    del kudu.tables["t"]
+    task = start({"auto.create": "true"})
+    task.put([upsert(0, id=0)])
+    assert reported(task)[0][1].startswith("table t does not exist, and auto.create needs a Canal message with pkNames")
+    task.put([canal(1, id="1")])
+    task.put([upsert(2, id=2)])
+    assert kudu.rows["t"] == {1: [1], 2: [2]}
+    assert kudu.layouts == [Layout(("id",), 4)]
+
+
+def test_a_table_that_another_task_created_is_taken(kudu: MemoryKudu, start: Callable[..., KuduSinkTask]) -> None:
+    columns = kudu.tables.pop("t")
+    task = start({"auto.create": "true"})
+    kudu.tables["t"] = columns
+    task.put([canal(0, id="1", a="x")])
+    assert kudu.rows["t"] == {1: [1, b"x"]}
+
+
+def test_a_partition_of_what_is_no_key_ends_the_task(kudu: MemoryKudu, start: Callable[..., KuduSinkTask]) -> None:
+    del kudu.tables["t"]
+    task = start({"auto.create": "true", "topic.t.t.partition.hash": "a: 2"})
+    with pytest.raises(FatalError, match="cannot be partitioned by a: its key columns are id"):
+        task.put([canal(0, id="1", a="x")])
+
+
+def test_a_missing_column_is_added_where_the_message_tells_its_type(
+    kudu: MemoryKudu, start: Callable[..., KuduSinkTask]
+) -> None:
+    task = start({"auto.evolve": "true"})
+    task.put([canal(0, id="1", a="x"), canal(1, id="2", b="7"), upsert(2, id=3, unknown=1)])
+    assert kudu.tables["t"] == (*COLUMNS, ColumnSpec("b", "INT32", nullable=True))
+    assert kudu.rows["t"] == {1: [1, b"x", None], 2: [2, None, 7], 3: [3, None, None]}
+
+
+def test_what_happened_to_a_table_is_counted(kudu: MemoryKudu, task: KuduSinkTask) -> None:
+    kudu.faults = [FailureKind.TIMEOUT, {1: FailureKind.INVALID}]
+    records = [canal(0, id="1"), canal(1, id="x"), canal(2, id="2")]
+    with pytest.raises(RetriableError):
+        task.put(records)
+    task.put(records)
+    context: Any = task.context
+    counts = context.tables["t"]
+    assert (counts.rows, counts.requests, counts.rows_again, counts.dead_letters) == (1, 2, 3, 2)
+    assert counts.age_s > 1e9
 
 
 def test_one_topic_may_go_to_several_tables_and_names_may_hold_dots(
@@ -307,7 +405,15 @@ def errors_of(**props: str) -> dict[str, list[str]]:
 
 
 def test_a_sound_configuration_has_no_errors() -> None:
-    assert errors_of(topic__a__b__t__mapping="x=value.x", topic__c__t__mode="upsert", time__zone="+08:00") == {}
+    assert (
+        errors_of(
+            topic__a__b__t__mapping="x=value.x",
+            topic__a__b__u__mapping="*",
+            topic__c__t__mode="upsert",
+            time__zone="+08:00",
+        )
+        == {}
+    )
 
 
 @pytest.mark.parametrize(
@@ -321,6 +427,10 @@ def test_a_sound_configuration_has_no_errors() -> None:
         ("topic.a.b.mapping", "x=value.x", "one of the topics a.b, c"),
         ("topic.c.t.mapping", "x=", "cannot read"),
         ("topic.c.t.mode", "insert", "insert-ignore"),
+        ("topic.c.t.partition.hash", "id: 1", "at least 2 buckets"),
+        ("topic.c.t.partition.range", "id", "write a key column and splits"),
+        ("auto.create.replicas", "2", "no odd number"),
+        ("binary.mode", "base32", "did you mean base64"),
         ("topic.c.t.deletes.enabled", "perhaps", "true or false"),
         ("kudu.operation.timeout.ms", "1", "not between"),
     ],
