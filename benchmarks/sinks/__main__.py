@@ -20,10 +20,13 @@ from typing import Any, Final
 
 import stack
 from benchmarks.measure import Bench, bench, report
-from benchmarks.sinks import cassandra
+from benchmarks.sinks import cassandra, kudu
 from benchmarks.sinks.run import Part
 
-PARTS: Final[dict[str, Callable[[Bench, argparse.Namespace], Part]]] = {"cassandra": cassandra.measure}
+PARTS: Final[dict[str, Callable[[Bench, argparse.Namespace], Part]]] = {
+    "cassandra": cassandra.measure,
+    "kudu": kudu.measure,
+}
 """Sink to its benchmark; the names are those of the servers, too."""
 
 

@@ -38,7 +38,7 @@ class SinkRun:
 
     Attributes:
         whole: Rows per second from the start of the process to the last row stored.
-        rate: Rows per second from the first rows stored to the last.
+        rate: Rows per second from the first rows stored, or from the end of the warm-up, to the last.
         hot: Rows per second in the best two seconds.
         cpu_us: CPU of the worker, all threads, microseconds per row, between the first rows stored and the last.
         rss_mb: Most resident memory.
@@ -90,6 +90,7 @@ def run_sink(
     *,
     check: Callable[[], None] | None = None,
     limit_s: float = 300.0,
+    warm: int = 0,
 ) -> SinkRun:
     """Start a worker with one connector and watch it until all rows are stored.
 
@@ -100,6 +101,7 @@ def run_sink(
         rows: Rows in its topic.
         check: Called at the end; raises where the target does not hold what it should.
         limit_s: Gives up after this time, in seconds.
+        warm: Rows at the beginning that do not count.
 
     Raises:
         TimeoutError: The rows were not stored in time.
@@ -109,7 +111,7 @@ def run_sink(
     worker = ConnectWorker(made, {"CONNECTORS_CLUSTER": name})
     try:
         worker.deploy(name, config)
-        run = _follow(worker, name, rows, began, limit_s)
+        run = _follow(worker, name, rows, began, limit_s, warm)
     finally:
         worker.process.stop()
     if check is not None:
@@ -117,7 +119,7 @@ def run_sink(
     return run
 
 
-def _follow(worker: ConnectWorker, name: str, rows: int, began: float, limit_s: float) -> SinkRun:
+def _follow(worker: ConnectWorker, name: str, rows: int, began: float, limit_s: float, warm: int) -> SinkRun:
     seen: list[tuple[float, float, float]] = []  # time, rows, CPU seconds
     memory: list[int] = []
     peak = 0.0
@@ -136,7 +138,7 @@ def _follow(worker: ConnectWorker, name: str, rows: int, began: float, limit_s: 
         if now - began > limit_s:
             raise TimeoutError(f"{name}: {count:.0f} of {rows} rows\n{worker.process.log.read_text()[-3000:]}")
         time.sleep(0.25)
-    first, last = seen[0], seen[-1]
+    first, last = next(each for each in seen if each[1] >= warm), seen[-1]
     if last[1] == first[1]:
         raise RuntimeError(f"{rows} rows are too few to measure")
     stored = last[1] - first[1]
