@@ -14,7 +14,7 @@ from connectors.sources.goldengate.messages import Messages
 
 __all__ = ["FileReader"]
 
-_CHUNK: Final = 1 << 20
+_CHUNK: Final = 1 << 18
 _SCAN_S: Final = 1.0
 
 
