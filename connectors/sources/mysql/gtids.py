@@ -90,6 +90,26 @@ class MySqlGtids:
                 joined.append(interval)
         intervals[:] = joined
 
+    @classmethod
+    def decoded(cls, data: bytes) -> MySqlGtids:
+        """Read a set as `encoded` writes it; a previous GTIDs event holds one."""
+        found = cls("")
+        (head,) = struct.unpack_from("<Q", data)
+        tagged = head >> 56 == 1
+        at = 8
+        for _ in range(head >> 8 & 0xFFFFFFFFFFFF if tagged else head):
+            source, at = str(UUID(bytes=data[at : at + 16])), at + 16
+            if tagged:
+                size = data[at] >> 1
+                tag, at = data[at + 1 : at + 1 + size].decode(), at + 1 + size
+                source = f"{source}:{tag}" if tag else source
+            (count,) = struct.unpack_from("<Q", data, at)
+            at += 8
+            spans = [struct.unpack_from("<QQ", data, at + 16 * n) for n in range(count)]
+            at += 16 * count
+            found._intervals[source] = [[first, last - 1] for first, last in spans]
+        return found
+
     def encoded(self) -> bytes:
         """Return the set as the request for the binlog holds it.
 

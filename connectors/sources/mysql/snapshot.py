@@ -46,6 +46,10 @@ _TABLES: Final = (
 )
 
 
+_MESSAGE_BYTES: Final = 64 * 1024
+"""Most bytes of a message with several rows, about; a broker takes a megabyte by default."""
+
+
 class SnapshotDone(ConnectError):  # noqa: N818 - nothing went wrong
     """All rows were returned; go on with the binlog at the reader's position."""
 
@@ -215,8 +219,9 @@ class SnapshotReader(SourceReader):
         self._message_id += 1
         facts = EventFacts(now_ms // 1000 * 1000, now_ms, self._message_id, self.position.gtids)
         changes = changes_of(codec, rows, self._plan.snapshot_type)
-        self._batch.emit(codec, changes, facts, Moment("snapshot:", self.progress.rows, self._batch.ts_us))
-        self.progress = replace(self.progress, rows=self.progress.rows + len(changes))
+        for some in _portions(changes) if self._plan.per_event else (changes,):
+            self._batch.emit(codec, some, facts, Moment("snapshot:", self.progress.rows, self._batch.ts_us))
+            self.progress = replace(self.progress, rows=self.progress.rows + len(some))
         if len(self._batch.records) >= self._max_batch or self._batch.size >= self._max_batch_bytes:
             self._put()
 
@@ -245,6 +250,20 @@ class SnapshotReader(SourceReader):
         self._put()
         self.done = True
         self.fail(SnapshotDone())
+
+
+def _portions(changes: Sequence[Change]) -> Iterator[list[Change]]:
+    """Split rows into messages of a size that brokers take."""
+    some: list[Change] = []
+    size = 0
+    for change in changes:
+        if size + len(change.row) > _MESSAGE_BYTES and some:
+            yield some
+            some, size = [], 0
+        some.append(change)
+        size += len(change.row)
+    if some:
+        yield some
 
 
 def open_rows(address: Address) -> Any:

@@ -14,6 +14,7 @@ from connectors.api.record import SourceRecord
 from connectors.api.source import SourceTask
 from connectors.sources.mysql.charsets import Charsets
 from connectors.sources.mysql.connection import BinlogChannel, PurgedError, connect, translated
+from connectors.sources.mysql.locate import at_time
 from connectors.sources.mysql.options import Settings, read_settings
 from connectors.sources.mysql.plan import Plan
 from connectors.sources.mysql.position import Position
@@ -177,7 +178,12 @@ class MySqlBinlogTask(SourceTask):
     def _open_channel(self, position: Position) -> BinlogChannel:
         if self._settings is None or self._plan is None:
             raise FatalError("the task was not started")
-        return BinlogChannel(self._settings.address, self._settings.server_id, position, self._plan.flavor)
+        return self._channel(position, self._plan.flavor)
+
+    def _channel(self, position: Position, flavor: str) -> BinlogChannel:
+        if self._settings is None:
+            raise FatalError("the task was not started")
+        return BinlogChannel(self._settings.address, self._settings.server_id, position, flavor)
 
     def _resume(self, offset: dict[str, Any], server: Server) -> Position:
         position = Position.from_offset(offset)
@@ -198,6 +204,9 @@ class MySqlBinlogTask(SourceTask):
             return Position("", 0, gtids=start.gtids, server=server.identity)
         if start.kind == "file":
             return given(ask, server, start.file, start.pos)
+        if start.kind == "timestamp":
+            flavor = server.flavor
+            return at_time(ask, server, lambda position: self._channel(position, flavor), start.time_ms)
         if start.kind == "latest":
             return latest(ask, server)
         return earliest(ask, server)

@@ -122,6 +122,31 @@ def test_it_starts_at_a_given_position(database: Database, schema: str, table: s
     assert ids(again.records) == [3]
 
 
+def test_it_starts_at_a_time(database: Database, schema: str, table: str) -> None:
+    """Also across files; MySQL tells microseconds of a commit, MariaDB whole seconds."""
+    moments = []
+    for number in range(3):
+        database.run(f"INSERT INTO {table} VALUES ({number}, 'a')", "FLUSH BINARY LOGS", "DO SLEEP(1.1)")
+        with database.connect() as cursor:
+            cursor.execute("SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)")
+            moments.append(cursor.fetchone()[0])
+    database.run(f"INSERT INTO {table} VALUES (3, 'a')")
+    for moment, expected in zip(moments, ([1, 2, 3], [2, 3], [3]), strict=True):
+        time_ms = moment if database.flavor == "mysql" else moment // 1000 * 1000
+        with running(props(database, schema, start_position=f"timestamp:{time_ms}"), schema) as source:
+            source.wait(len(expected))
+        assert ids(source.records) == expected
+    with running(props(database, schema, start_position=f"timestamp:{moments[-1] + 3_600_000}"), schema) as source:
+        source.poll()
+        database.run(f"INSERT INTO {table} VALUES (4, 'a')")
+        source.wait(1)
+    assert ids(source.records) == [4]
+    if database.flavor == "mysql":
+        with database.connect() as cursor:
+            cursor.execute("SELECT @@GLOBAL.gtid_executed")
+            assert orjson.loads(source.records[0].value)["gtid"]
+
+
 def test_earliest_reads_what_the_server_still_has(database: Database, schema: str, table: str) -> None:
     database.run(
         f"INSERT INTO {table} VALUES (1, 'before')", "FLUSH BINARY LOGS", f"INSERT INTO {table} VALUES (2, 'x')"

@@ -32,6 +32,14 @@ def test_a_set_holds_what_was_added(gtids: list[tuple[str, int]]) -> None:
     assert str(MySqlGtids(str(held))) == str(held)
 
 
+@given(st.lists(st.tuples(st.sampled_from([A, B, f"{A}:tag"]), st.integers(1, 30))))
+def test_an_encoded_set_reads_back(gtids: list[tuple[str, int]]) -> None:
+    held = MySqlGtids("")
+    for source, number in gtids:
+        held.add(Gtid(source, f"{source}:{number}", number))
+    assert str(MySqlGtids.decoded(held.encoded())) == str(held)
+
+
 def test_mysqls_notation() -> None:
     assert str(MySqlGtids(f"{A.upper()}:1-5:7:tag:1-2,\n {B}:3")) == f"{A}:1-5:7,{A}:tag:1-2,{B}:3"
     assert str(MySqlGtids("")) == ""
