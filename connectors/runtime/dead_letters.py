@@ -26,6 +26,9 @@ __all__ = ["DeadLetters", "create_topic", "error_headers"]
 
 log = logging.getLogger(__name__)
 
+_MOST_BYTES = 100 * 1024 * 1024
+"""A record that was small enough for its own topic must not be too large for the dead letters."""
+
 
 class DeadLetters:
     """The error policy of one sink task: `errors.tolerance`, the log and the dead-letter topic.
@@ -61,6 +64,7 @@ class DeadLetters:
             return
         create_topic(self._connection, self._topic, self._replicas)
         options = {"enable.idempotence": True, "acks": "all", "linger.ms": 5, "message.timeout.ms": 0}
+        options["message.max.bytes"] = _MOST_BYTES
         self._producer = Producer(self._connection | options)
 
     def report(self, record: SinkRecord, error: Exception) -> Future[None]:
@@ -148,7 +152,8 @@ def create_topic(connection: dict[str, Any], topic: str, replicas: int) -> None:
         FatalError: Kafka refuses.
     """
     admin = AdminClient(connection)
-    for future in admin.create_topics([NewTopic(topic, 1, replicas)]).values():
+    limits = {"max.message.bytes": str(_MOST_BYTES)}
+    for future in admin.create_topics([NewTopic(topic, 1, replicas, config=limits)]).values():
         try:
             future.result(30)
         except KafkaException as error:
