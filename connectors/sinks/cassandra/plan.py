@@ -11,13 +11,13 @@ from uuid import uuid1
 from connectors.api.errors import ConfigError, DataError
 from connectors.api.record import SinkRecord, header_value
 from connectors.clients.cassandra import UNSET, Cell, Encode, TableSchema, TableStatements, Write
-from connectors.formats.canal import RowChange
+from connectors.formats.canal import RowChange, decode_object
 from connectors.formats.mapping import ColumnSource
 from connectors.formats.temporal import TimestampParser
 from connectors.sinks.cassandra.config import TableOptions
 from connectors.sinks.cassandra.options import MAX_TTL_S
 
-__all__ = ["TablePlan", "mapping_errors"]
+__all__ = ["TablePlan", "key_object", "mapping_errors"]
 
 Getter = Callable[[SinkRecord, Mapping[str, Any]], Any]
 """Takes a record and one of its rows; returns a value, None for null or `UNSET` where there is nothing."""
@@ -167,7 +167,14 @@ def getter(source: ColumnSource, cql_type: str = "") -> Getter:
     if not name:
         return lambda record, row: record.key.decode() if isinstance(record.key, bytes) else record.key
     find = _field(name)
-    return lambda record, row: find(record, record.key) if isinstance(record.key, dict) else UNSET
+    return lambda record, row: find(record, key_object(record.key))
+
+
+def key_object(key: Any) -> Mapping[str, Any]:
+    """Return the fields of a key: an object, or the JSON text of one, as the default key converter leaves it."""
+    if isinstance(key, str | bytes):
+        key = decode_object(key.encode() if isinstance(key, str) else key)
+    return key if isinstance(key, Mapping) else {}
 
 
 def _plain_fields(sources: Collection[ColumnSource]) -> list[str] | None:

@@ -12,7 +12,7 @@ from connectors.formats.canal import RowChange
 from connectors.formats.temporal import zone_of
 from connectors.sinks.cassandra.config import SinkSettings, TableOptions
 from connectors.sinks.cassandra.derive import added_columns, table_definition
-from connectors.sinks.cassandra.plan import TablePlan, mapping_errors
+from connectors.sinks.cassandra.plan import TablePlan, key_object, mapping_errors
 
 __all__ = ["Tables"]
 
@@ -97,7 +97,7 @@ class Tables:
             if change.op == "DELETE":
                 continue
             for options in wanted.pop(topic, ()):
-                named = change.key or (tuple(key) if isinstance(key, Mapping) else ())
+                named = change.key or _fields_of(key)
                 keyspace = self._client.keyspace(options.keyspace) or options.keyspace
                 cql = table_definition(keyspace, options.table, change, named)
                 log.info("topic %s: %s", topic, cql)
@@ -153,3 +153,10 @@ class Tables:
             log.warning(
                 "%s has no column for %s%s: left out; add the column, or set auto.evolve", schema.label, new, near
             )
+
+
+def _fields_of(key: Any) -> tuple[str, ...]:
+    try:
+        return tuple(key_object(key))
+    except DataError:  # a key that is no object names no fields
+        return ()

@@ -218,3 +218,19 @@ def test_the_offset_orders_records_of_a_millisecond_the_same_after_a_crash() -> 
         return found
 
     assert orders(0)[3:] == orders(3) == [5003, 5004, 5005, 5006, 5007]
+
+
+@pytest.mark.parametrize("key", [{"id": "x"}, '{"id": "x"}', b'{"id": "x"}'])
+def test_fields_of_a_key_are_found_in_objects_and_their_text(key: Any) -> None:
+    made = plan("id = key.id, at = value.at, n = value.n, v = value.v")
+    [write] = made.writes(record(key=key), change("UPSERT", ROW), 1)
+    assert write.key[0] == b"x"
+
+
+def test_a_key_without_fields_leaves_the_key_column_missing() -> None:
+    made = plan("id = key.id, at = value.at")
+    for key in (None, {}, 5):
+        with pytest.raises(DataError, match=r"key column k\.t\.id is missing"):
+            made.writes(record(key=key), change("UPSERT", ROW), 1)
+    with pytest.raises(DataError, match="malformed JSON"):
+        made.writes(record(key="x"), change("UPSERT", ROW), 1)
