@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ log = logging.getLogger(__name__)
 
 # Not the end of anything: the topic may come to be, and who polled too rarely joins the group again.
 _PASSING = (KafkaError._PARTITION_EOF, KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._MAX_POLL_EXCEEDED)
+
+_A_TURN = 200
+"""So many messages are converted before the rest of the task gets a turn of the event loop."""
 
 
 @dataclass(slots=True)
@@ -59,7 +63,7 @@ class Intake:
         self._prefix = prefix
         self._letters = letters
 
-    def batch(self, messages: Iterable[Message], assigned: Collection[TopicPartition]) -> Batch:
+    async def batch(self, messages: Iterable[Message], assigned: Collection[TopicPartition]) -> Batch:
         """Convert messages; those of partitions that are not assigned any more are left to their new owner.
 
         Raises:
@@ -68,7 +72,9 @@ class Intake:
             RetriableError: Something that a converter or transform needs is away; nothing of the messages is kept.
         """
         batch = Batch()
-        for message in messages:
+        for number, message in enumerate(messages, 1):
+            if number % _A_TURN == 0:
+                await asyncio.sleep(0)
             error = message.error()
             if error is not None:
                 _check(error)

@@ -141,7 +141,7 @@ class SinkTaskRunner(TaskRunner):
         self._converting = messages
 
         async def convert() -> Batch:
-            return self._intake.batch(self._converting, self._assigned)
+            return await self._intake.batch(self._converting, self._assigned)
 
         # Where the task is stopped meanwhile, nobody has these messages, so they do not count as put.
         batch = await self._insistent("conversion", convert) or Batch()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import threading
+import time
+from collections import deque
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -24,11 +27,32 @@ class ObservedCassandraSink(CassandraSink):
         return ObservedTask
 
 
+class IdleThread(threading.Thread):
+    """Does nothing but sleep, and notes how much too long the machine let it."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._late: deque[tuple[float, float]] = deque(maxlen=200)
+
+    def run(self) -> None:
+        while True:
+            before = time.monotonic()
+            time.sleep(_BEAT_S)
+            now = time.monotonic()
+            self._late.append((now, now - before - _BEAT_S))
+
+    def latest_since(self, moment: float) -> float:
+        """Return the most that it was late after a moment."""
+        return max((late for at, late in list(self._late) if at >= moment), default=0.0)
+
+
 class ObservedTask(CassandraSinkTask):
     """Appends a line of JSON to the file `OBSERVED` for partitions given and taken, and for each longer block."""
 
     async def start(self, props: Props) -> None:
         await super().start(props)
+        self._idle = IdleThread()
+        self._idle.start()
         self._beating = asyncio.get_running_loop().create_task(self._beat())
 
     async def stop(self) -> None:
@@ -44,14 +68,16 @@ class ObservedTask(CassandraSinkTask):
         super().close(partitions)
 
     async def _beat(self) -> None:
-        loop, worst = asyncio.get_running_loop(), 0.0
+        worst = 0.0
         while True:
-            before = loop.time()
+            before = time.monotonic()
             await asyncio.sleep(_BEAT_S)
-            late = loop.time() - before - _BEAT_S
+            now = time.monotonic()
+            # What the machine was too busy for is not the loop's fault.
+            late = now - before - _BEAT_S - self._idle.latest_since(before)
             if late > worst:
                 worst = late
-                self._note(blocked_s=round(late, 4))
+                self._note(blocked_s=round(late, 4), of_s=round(now - before - _BEAT_S, 4))
 
     def _note(self, **facts: float) -> None:
         with Path(os.environ["OBSERVED"]).open("a") as file:

@@ -34,7 +34,7 @@ FROZEN_S = 30 if FULL else 12
 """More than a request's limit of 10 s."""
 
 BLOCKED_S = 0.1 if FULL else 1.0
-"""The driver would block the loop for 2 s. The finer limit needs a machine that has nothing else to do."""
+"""Beyond what a sleeping thread of the same process was late. The driver would block the loop for 2 s."""
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +139,9 @@ class Case:
     def check_undisturbed(self) -> None:
         """See that the one consumer kept its partitions, and that its event loop went on turning."""
         assert (self.seen("open"), self.seen("close")) == ([4], [])
-        worst = max(self.seen("blocked_s"))
-        sys.stderr.write(f"\n{self.unique}: event loop blocked for {worst * 1000:.0f} ms at most\n")
+        worst, late = max(self.seen("blocked_s")), max(self.seen("of_s"))
+        text = f"event loop blocked for {worst * 1000:.0f} ms at most, {late * 1000:.0f} with the machine's own delays"
+        sys.stderr.write(f"\n{self.unique}: {text}\n")
         assert worst < BLOCKED_S
 
     def close(self) -> None:

@@ -159,6 +159,14 @@ def _plain_integer(pack: Callable[[int], bytes]) -> Encode:
     return encode
 
 
+def _plain_decimal(value: Any) -> bytes:
+    whole, _, fraction = value.partition(".")
+    digits = whole + fraction
+    if not (digits.isascii() and digits.removeprefix("-").isdigit()):
+        raise ValueError(value)
+    return _int32(len(fraction)) + _pack_varint(int(digits))
+
+
 def _integer(bits: int) -> Encode:
     low, high, size = -(1 << bits - 1), (1 << bits - 1) - 1, bits // 8
 
@@ -326,5 +334,6 @@ _FAST: Final[dict[str, Encode]] = {
     "varchar": str.encode,
     "int": _plain_integer(_int32),
     "bigint": _plain_integer(_int64),
+    "decimal": _plain_decimal,
 }
 """Encoders for what Canal writes in these columns: texts, and whole numbers as text."""

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.api.errors import ConfigError, DataError
-from connectors.clients.cassandra.types import compile_encoder, is_supported
+from connectors.clients.cassandra.types import compile_encoder, fast_encoder, is_supported
 from connectors.formats.temporal import TimestampParser
 
 SHANGHAI = timezone(timedelta(hours=8))
@@ -218,3 +218,21 @@ def test_types_that_are_not_supported_are_named(cql_type: str) -> None:
     assert not is_supported(cql_type)
     with pytest.raises(ConfigError, match=r"column k\.t\.c: type .* is not supported"):
         compile_encoder("k.t", "c", cql_type, TimestampParser(UTC).micros)
+
+
+@given(
+    st.one_of(
+        st.from_regex(r"[-+]?[0-9_]{0,25}\.?[0-9_]{0,9}", fullmatch=True),
+        st.text(max_size=5),
+        st.integers(),
+        st.booleans(),
+    ),
+    st.sampled_from(["text", "int", "bigint", "decimal", "timestamp", "boolean"]),
+)
+def test_the_fast_encoder_agrees_or_gives_up(value: Any, cql_type: str) -> None:
+    micros = TimestampParser(SHANGHAI).micros
+    try:
+        fast = fast_encoder(cql_type, micros)(value)
+    except Exception:
+        return
+    assert fast == compile_encoder("k.t", "c", cql_type, micros)(value)
