@@ -92,14 +92,11 @@ class CassandraSinkTask(SinkTask):
         """Wait until all that was put is durable.
 
         Raises:
-            RetriableError: It is not; the runtime reads it again.
+            RetriableError: It is not. What failed is kept: where the runtime goes on without reading it again, the next
+                call sends it once more, and nothing is taken for durable before.
         """
-        try:
-            while self._flights:
-                await self._land(self._flights[0])
-        except BaseException:
-            self._flights.clear()
-            raise
+        while self._flights:
+            await self._land(self._flights[0])
 
     async def _land(self, flight: Flight) -> None:
         """Wait until the rows on their way are durable; those that failed are sent once more by the next call."""
