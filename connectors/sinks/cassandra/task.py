@@ -104,7 +104,8 @@ class CassandraSinkTask(SinkTask):
             await self._prepare(flight)
             self._send(flight)
         assert flight.sending is not None
-        errors = await flight.sending
+        # Shielded: where the runtime gives this call up, the rows stay under way, and the next call waits for them.
+        errors = await asyncio.shield(flight.sending)
         flight.sending = None
         failed = self._sort_out(flight, errors)
         if failed:

@@ -142,6 +142,22 @@ async def test_nothing_counts_as_durable_after_a_flush_that_failed(played: Any) 
             await flushing
 
 
+async def test_a_flush_that_was_given_up_leaves_the_rows_under_way(played: Any) -> None:
+    """The runtime gives up a call that takes too long at a stop, and asks once more before it leaves."""
+    await played.task.put(records("x"))
+    given_up = asyncio.ensure_future(played.task.flush({}))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await given_up
+    again = asyncio.ensure_future(played.task.flush({}))
+    await asyncio.sleep(0)
+    assert not again.done()
+    played.batches.answer()
+    await again
+    assert played.context.table.rows == 1
+
+
 async def test_a_refused_row_is_reported_once_and_after_all_others_are_durable(played: Any) -> None:
     await played.task.put(records("x", "y"))
     played.batches.answer(x=DataError("refused"), y=RetriableError("down"))
