@@ -38,10 +38,11 @@ format: $(READY)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## Measure the pipeline, the enrich stage and the source
+bench: $(READY)  ## Measure the pipeline, the enrich stage, the source and the sinks
 	$(BIN)/python -m benchmarks.pipeline
 	$(BIN)/python -m benchmarks.async_io
 	$(BIN)/python -m benchmarks.source
+	$(BIN)/python -m benchmarks.sinks
 
 up: $(READY)  ## Start the servers
 	$(BIN)/python -m stack up
