@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.api.errors import ConfigError, DataError, FatalError, RetriableError
-from connectors.api.record import SinkRecord
+from connectors.api.record import SinkRecord, TopicPartition
 from connectors.api.sink import TableMetrics
 from connectors.clients.kudu.port import ColumnSpec, FailureKind, KuduClient, RowFailure, Table
 from connectors.clients.kudu.settings import ExistsError, MissingTableError
@@ -78,6 +78,11 @@ class Batch:
     def refuse(self, record: SinkRecord, error: DataError) -> None:
         """Note why a record cannot be stored; the first reason stays."""
         self.refused.setdefault(id(record), Refusal(record, error, self.metrics))
+
+    def forget(self, partitions: Collection[TopicPartition]) -> None:
+        """Leave out the records of partitions; the rest is mapped anew when it is written again."""
+        self.changes = [each for each in self.changes if each[0].topic_partition not in partitions]
+        self.mapper = None
 
     @property
     def age_s(self) -> float | None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
-from connectors.api.errors import ConfigError, DataError
+from connectors.api.errors import ConfigError, DataError, RetriableError
 from connectors.api.record import SinkRecord, TopicPartition
 from connectors.api.sink import SinkTask
 from connectors.clients.kudu.backend import open_client
 from connectors.clients.kudu.port import KuduClient
 from connectors.formats.canal import RowChange, changes_of
+from connectors.sinks.kudu.flight import Flight
 from connectors.sinks.kudu.options import SinkOptions, TableOptions
 from connectors.sinks.kudu.target import Batch, Changes, Refusal, Refused, Target
 
 __all__ = ["KuduSinkTask"]
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -23,17 +28,19 @@ _RECORDS_A_FLUSH: Final = 1_000
 
 
 class KuduSinkTask(SinkTask):
-    """Stores row changes in Kudu. `put` returns when all of them are durable.
+    """Stores row changes in Kudu.
 
     The client has a thread of its own: while it flushes one part of the records, the next part is mapped. There is
     never more than one flush under way, and a part is sent only when all before it are stored, so the writes of a
-    key keep their order.
+    key keep their order. After a full batch `put` returns while its last part is still on its way; the next `put`,
+    `flush` or `pre_commit` waits for that one and sends it again where it failed.
     """
 
     def __init__(self) -> None:
         self._thread: ThreadPoolExecutor | None = None
         self._client: KuduClient | None = None
         self._targets: dict[str, list[Target]] = {}
+        self._flight: Flight | None = None
         self._durable: dict[TopicPartition, int] = {}
         self._unsure: dict[TopicPartition, int] = {}
 
@@ -49,49 +56,96 @@ class KuduSinkTask(SinkTask):
         self._open_targets(self._options.topics)
 
     def stop(self) -> None:
-        """Disconnect."""
+        """Disconnect; what is not durable was not committed."""
         thread, self._thread = self._thread, None
         client, self._client = self._client, None
         self._targets.clear()
+        self._flight = None
         if thread is not None:
             with thread:
                 if client is not None:
                     thread.submit(client.close).result()
 
     def put(self, records: list[SinkRecord]) -> None:
-        """Store records."""
+        """Store records; the last part of a full batch may still be on its way afterwards.
+
+        Raises:
+            RetriableError: Kudu is out of reach; nothing of these records is kept, so they are to be put again.
+        """
         ends = {record.topic_partition: record.offset + 1 for record in records}
         self._unsure |= {partition: max(end, self._unsure.get(partition, 0)) for partition, end in ends.items()}
-        refused: Refused = {}
         self._open_targets({record.topic for record in records} - self._targets.keys())
-        flushing: Future[Refused] | None = None
+        refused: Refused = {}
+        own: Flight | None = None
         try:
             for start in range(0, len(records), _RECORDS_A_FLUSH):
                 batches = self._map(records[start : start + _RECORDS_A_FLUSH], refused)
-                refused |= flushing.result() if flushing is not None else {}
-                flushing = self._submit(_write, batches)
-            refused |= flushing.result() if flushing is not None else {}
+                self._land()
+                own = self._flight = Flight(batches, refused)
+                own.sending = self._submit(own.send)
+            if own is not None:
+                own.ends = ends
+            if len(records) < _RECORDS_A_FLUSH:
+                self._land()
         except BaseException:
-            if flushing is not None:
-                flushing.exception()  # nothing may be under way when the same records are put again
+            # Nothing may be under way when the same records are put again; those of an earlier put stay.
+            if own is not None:
+                own.settle()
+                self._flight = None
             raise
-        for refusal in refused.values():
-            self.context.errant_record_reporter.report(refusal.record, refusal.error)
-            if refusal.metrics is not None:
-                refusal.metrics.refused(1)
-        self._note_stored(ends)
+
+    def flush(self, _: Mapping[TopicPartition, int]) -> None:
+        """Wait until everything put so far is durable.
+
+        Raises:
+            RetriableError: It is not; the task keeps it, and the next call tries again.
+        """
+        self._land()
 
     async def pre_commit(self, offsets: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:
-        """Return the offsets, but for a partition whose last put failed the one after what was stored before."""
+        """Return the offsets; for a partition with records that are not stored, the one after those that are."""
+        try:
+            await asyncio.to_thread(self._land)
+        except RetriableError as error:
+            log.warning("not durable, trying again: %s", error)
         safe = {partition: offset for partition, offset in offsets.items() if partition not in self._unsure}
         stored = {partition: self._durable[partition] for partition in offsets if partition in self._durable}
         return stored | safe
 
     def close(self, partitions: Collection[TopicPartition]) -> None:
-        """Forget partitions."""
+        """Forget partitions; what was on its way has arrived, or been given up, when this returns."""
+        if self._flight is not None:
+            self._flight.settle()
+            self._flight.forget(partitions)
         for partition in partitions:
             self._durable.pop(partition, None)
             self._unsure.pop(partition, None)
+
+    def _land(self) -> None:
+        """Wait until what is on its way is durable; what failed is sent once more by the next call.
+
+        Dead letters of a put go out when all of it is durable: records that are put again must not be reported twice.
+        """
+        flight = self._flight
+        if flight is None:
+            return
+        if flight.sending is None:
+            flight.sending = self._submit(flight.send)
+        try:
+            flight.sending.result()
+        except BaseException:
+            flight.sending = None
+            raise
+        self._flight = None
+        if flight.ends:
+            self._report(flight.refused)
+            self._note_stored(flight.ends)
+
+    def _report(self, refused: Refused) -> None:
+        for refusal in refused.values():
+            self.context.errant_record_reporter.report(refusal.record, refusal.error)
+            if refusal.metrics is not None:
+                refusal.metrics.refused(1)
 
     def _note_stored(self, ends: Mapping[TopicPartition, int]) -> None:
         # Kudu acknowledged every row in the flushes above, or the row was handed to the dead letters, whose
@@ -146,13 +200,6 @@ class KuduSinkTask(SinkTask):
     def _submit(self, function: Callable[..., Result], *arguments: Any) -> Future[Result]:
         assert self._thread is not None
         return self._thread.submit(function, *arguments)
-
-
-def _write(batches: list[tuple[Target, Batch]]) -> Refused:
-    refused: Refused = {}
-    for target, batch in batches:
-        refused |= target.write(batch)
-    return refused
 
 
 def _changes(record: SinkRecord) -> Iterator[RowChange]:

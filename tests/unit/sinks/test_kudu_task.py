@@ -193,6 +193,7 @@ def test_bad_records_are_reported_once_after_their_neighbours_are_stored(kudu: M
 
 def test_many_records_go_in_parts_that_stay_in_order(kudu: MemoryKudu, task: KuduSinkTask) -> None:
     task.put([upsert(i, id=i % 1_500, a=str(i)) for i in range(4_000)])
+    task.flush({})
     assert kudu.batches == [1_000] * 4
     assert kudu.rows["t"] == {i: [i, str(i + 3_000 if i < 1_000 else i + 1_500).encode()] for i in range(1_500)}
 
@@ -202,6 +203,48 @@ def test_no_part_is_sent_after_one_that_failed(kudu: MemoryKudu, task: KuduSinkT
     with pytest.raises(RetriableError):
         task.put([upsert(i, id=i) for i in range(5_000)])
     assert kudu.batches == [1_000, 1_000]
+
+
+async def test_the_end_of_a_full_batch_is_on_its_way_when_put_returns(kudu: MemoryKudu, task: KuduSinkTask) -> None:
+    go = threading.Event()
+    kudu.before_write = go.wait
+    task.put([upsert(i, id=i) for i in range(1_000)])
+    assert kudu.batches == []
+    go.set()
+    assert await task.pre_commit({PARTITION: 1_000}) == {PARTITION: 1_000}
+    assert len(kudu.rows["t"]) == 1_000
+
+
+async def test_what_an_earlier_put_left_is_stored_before_anything_newer(kudu: MemoryKudu, task: KuduSinkTask) -> None:
+    bad = upsert(999, id="x")
+    kudu.faults = [FailureKind.TIMEOUT] * 3
+    task.put([*(upsert(i, id=i, a="old") for i in range(999)), bad])
+    assert await task.pre_commit({PARTITION: 1_000}) == {}
+    newer = [upsert(1_000, id=1, a="new")]
+    with pytest.raises(RetriableError):
+        task.put(newer)
+    with pytest.raises(RetriableError):
+        task.flush({})
+    assert (kudu.rows["t"], reported(task)) == ({}, [])
+    task.put(newer)
+    assert kudu.rows["t"][1] == [1, b"new"]
+    assert len(kudu.rows["t"]) == 999
+    assert [offset for offset, _ in reported(task)] == [999]
+    assert await task.pre_commit({PARTITION: 1_001}) == {PARTITION: 1_001}
+
+
+async def test_records_of_a_partition_that_left_are_given_up(kudu: MemoryKudu, task: KuduSinkTask) -> None:
+    other = TopicPartition("t", 1)
+    moved = [SinkRecord("t", 1, i, None, [RowChange("UPSERT", "", "", {"id": i})], [], 0) for i in (5_000, 5_001)]
+    wrong = SinkRecord("t", 1, 5_002, None, "text", [], 0)
+    kudu.faults = [FailureKind.TIMEOUT]
+    task.put([*moved, wrong, *(upsert(i, id=i) for i in range(997))])
+    task.close([other])
+    with pytest.raises(RetriableError):
+        task.flush({})
+    assert await task.pre_commit({PARTITION: 997}) == {PARTITION: 997}
+    assert set(kudu.rows["t"]) == set(range(997))
+    assert reported(task) == []
 
 
 def test_the_client_is_called_from_one_thread_only(kudu: MemoryKudu, task: KuduSinkTask) -> None:
@@ -230,6 +273,7 @@ def test_parts_that_were_mapped_before_the_change_are_mapped_anew(kudu: MemoryKu
     kudu.before_write = change
     kudu.faults = [FailureKind.SCHEMA_CHANGED]
     task.put([upsert(i, id=i, a="x") for i in range(2_500)])
+    task.flush({})
     assert list(kudu.rows["t"].values()) == [[i] for i in range(2_500)]
 
 
