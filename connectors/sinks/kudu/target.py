@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -22,6 +23,8 @@ from connectors.sinks.kudu.values import converter_for
 from connectors.sinks.kudu.writes import Write, collapse
 
 __all__ = ["Batch", "Changes", "Refusal", "Refused", "Target"]
+
+log = logging.getLogger(__name__)
 
 Changes = list[tuple[SinkRecord, RowChange]]
 
@@ -147,6 +150,9 @@ class Target:
         if unknown and self._sink.evolve:
             self._add(mapper.table, unknown, changes)
             unknown = self._unknown(self.refresh(), changes)
+        if unknown:
+            names = ", ".join(sorted(unknown))
+            log.warning("table %s has no column for %s: left out", self._options.table, names)
         self._ignored |= unknown
         self._looked = time.monotonic()
 
