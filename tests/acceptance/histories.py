@@ -70,7 +70,8 @@ class History:
         """Make the topic and write all changes to it."""
         admin = AdminClient({"bootstrap.servers": kafka})
         admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result()
-        producer = ck.Producer({"bootstrap.servers": kafka, "linger.ms": 20})
+        # Idempotent, as a retry right after the creation of the topic would else change the order.
+        producer = ck.Producer({"bootstrap.servers": kafka, "linger.ms": 20, "enable.idempotence": True})
         for number, changes in enumerate(self.partitions):
             for change in changes:
                 value = {"type": change.op, "database": "m", "table": "t", "isDdl": False, "pkNames": ["id"]}

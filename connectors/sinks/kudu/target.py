@@ -26,6 +26,13 @@ __all__ = ["Batch", "Changes", "Refusal", "Refused", "Target"]
 
 log = logging.getLogger(__name__)
 
+SETTLE_S = 0.5
+"""Pause after rows that were sent again, in seconds.
+
+A write that timed out may still lie with the server, which carries it out when it comes to. It gets the time for that
+before newer rows follow, or it could set a row back. Kudu does not tell when it has.
+"""
+
 Changes = list[tuple[SinkRecord, RowChange]]
 
 
@@ -113,6 +120,7 @@ class Target:
         self._metrics = metrics
         self._parser = TimestampParser(sink.zone)
         self._ignored: set[str] = set()
+        self._timed_out = False
         self._looked = time.monotonic()
         self.mapper: RowMapper | None = None
 
@@ -193,6 +201,9 @@ class Target:
             batch = self.batch(batch.changes)
             failures = self._send(mapper, batch)
         self._judge(batch, failures)
+        if self._timed_out:
+            time.sleep(SETTLE_S)
+            self._timed_out = False
         self._metrics.stored(len(batch.changes) - len(batch.refused), batch.age_s)
         return batch.refused
 
@@ -209,6 +220,7 @@ class Target:
             what = f"table {self._options.table}: {len(failures)} of {len(batch.writes)} rows failed: {failure.text}"
             if failure.kind in _RETRIABLE:
                 self._metrics.retried(len(batch.changes))
+                self._timed_out = True
                 raise RetriableError(what)
             if failure.kind in (FailureKind.NOT_AUTHORIZED, FailureKind.FATAL):
                 raise FatalError(what)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from connectors.clients.kudu.port import UNSET, ColumnSpec, FailureKind, Layout,
 from connectors.clients.kudu.settings import ExistsError, MissingTableError
 from connectors.formats.canal import RowChange
 from connectors.sinks.kudu import KuduSink, KuduSinkTask
+from connectors.sinks.kudu import target as target_module
 from connectors.sinks.kudu import task as task_module
 from connectors.testing.sink_harness import TableCounts
 
@@ -95,7 +98,17 @@ class Context:
 
 
 @pytest.fixture
-def kudu(monkeypatch: pytest.MonkeyPatch) -> MemoryKudu:
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that the sink makes, without making them."""
+    made: list[float] = []
+    monkeypatch.setattr(
+        target_module, "time", SimpleNamespace(monotonic=time.monotonic, time=time.time, sleep=made.append)
+    )
+    return made
+
+
+@pytest.fixture
+def kudu(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> MemoryKudu:
     client = MemoryKudu()
     monkeypatch.setattr(task_module, "open_client", lambda settings: client)
     return client
@@ -196,6 +209,19 @@ def test_many_records_go_in_parts_that_stay_in_order(kudu: MemoryKudu, task: Kud
     task.flush({})
     assert kudu.batches == [1_000] * 4
     assert kudu.rows["t"] == {i: [i, str(i + 3_000 if i < 1_000 else i + 1_500).encode()] for i in range(1_500)}
+
+
+def test_a_write_that_timed_out_gets_time_to_arrive_before_newer_rows(
+    kudu: MemoryKudu, task: KuduSinkTask, pauses: list[float]
+) -> None:
+    kudu.faults = [FailureKind.TIMEOUT]
+    with pytest.raises(RetriableError):
+        task.put([upsert(0, id=1)])
+    assert pauses == []
+    task.put([upsert(0, id=1)])
+    assert pauses == [target_module.SETTLE_S]
+    task.put([upsert(1, id=1)])
+    assert pauses == [target_module.SETTLE_S]
 
 
 def test_no_part_is_sent_after_one_that_failed(kudu: MemoryKudu, task: KuduSinkTask) -> None:
