@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from connectors.api.errors import DataError, did_you_mean
@@ -22,8 +22,8 @@ MAX_KEY_BYTES: Final = 16 * 1024
 _MOST_PLANS: Final = 1_000
 _KEY_WIDTHS: Final = {"INT8": 1, "INT16": 2, "INT32": 4, "INT64": 8, "UNIXTIME_MICROS": 8, "DATE": 4, "DECIMAL": 16}
 
-Plan = tuple[tuple[int, str], ...]
-"""Column and field for each column that comes from the row."""
+Plan = tuple[tuple[int, str, Converter], ...]
+"""Column, field and what converts its value, for each column that comes from the row."""
 
 Extra = tuple[int, Callable[[SinkRecord, Mapping[str, Any]], Any]]
 """Column and what takes its value from elsewhere in the record; `UNSET` where it is not there."""
@@ -90,7 +90,7 @@ class RowMapper:
         fields = tuple(row)
         if not self._by_name or fields in self._plans:
             return set()
-        taken = {field for _, field in self._plan_of(fields)}
+        taken = {field for _, field, _ in self._plan_of(fields)}
         return set(fields) - taken
 
     def writes(self, record: SinkRecord, change: RowChange) -> list[Write]:
@@ -109,7 +109,7 @@ class RowMapper:
     def _former(self, record: SinkRecord, change: RowChange) -> Write | None:
         """Return the delete of the row as it was, where a field of the key changed."""
         plan = self._plan_of(tuple(change.row)) if self._by_name else self._plan
-        if not any(index < self._key_size and field in (change.old or ()) for index, field in plan):
+        if not any(index < self._key_size and field in (change.old or ()) for index, field, _ in plan):
             return None
         try:
             return self._delete(record, change.key_before(), change.ts_us)
@@ -126,9 +126,9 @@ class RowMapper:
         values: list[Any] = [UNSET] * len(columns)
         index, value = 0, None
         try:
-            for index, field in self._plan_of(tuple(row)) if self._by_name else self._plan:
+            for index, field, convert in self._plan_of(tuple(row)) if self._by_name else self._plan:
                 if index < last and (value := row.get(field, UNSET)) is not UNSET:
-                    values[index] = None if value is None else converters[index](value)
+                    values[index] = None if value is None else convert(value)
             for index, take in self._extras:
                 if index < last and (value := take(record, row)) is not UNSET:
                     values[index] = None if value is None else converters[index](value)
@@ -138,21 +138,26 @@ class RowMapper:
         return values
 
     def _check(self, values: list[Any], *, whole: bool) -> None:
-        for index in self._required if whole else range(self._key_size):
-            if values[index] is None or values[index] is UNSET:
-                column = self.table.columns[index]
-                state = "is null" if values[index] is None else "is missing in the row"
-                raise self._refusal(column, f"{_why_needed(column)} {state}")
+        needed = [values[index] for index in (self._required if whole else range(self._key_size))]
+        if None in needed or UNSET in needed:
+            raise self._missing(values, self._required if whole else range(self._key_size))
         if whole:
             for index in self._defaulted:
                 if values[index] is None:
                     raise self._refusal(self.table.columns[index], "NOT NULL column is null")
-        size = self._key_base
-        for index in self._long_keys:
-            size += len(values[index]) + values[index].count(0)
+        size = self._key_base + sum([len(values[index]) for index in self._long_keys])
+        # A zero byte takes two; they need no count where even twice the length would do.
+        if 2 * size > MAX_KEY_BYTES:
+            size += sum(values[index].count(0) for index in self._long_keys)
         if size > MAX_KEY_BYTES:
             key = self.table.columns[self._long_keys[0]]
             raise self._refusal(key, f"the encoded key has {size:,} bytes, at most {MAX_KEY_BYTES:,} are possible")
+
+    def _missing(self, values: list[Any], indexes: Iterable[int]) -> DataError:
+        index = next(index for index in indexes if values[index] is None or values[index] is UNSET)
+        column = self.table.columns[index]
+        state = "is null" if values[index] is None else "is missing in the row"
+        return self._refusal(column, f"{_why_needed(column)} {state}")
 
     def _key_of(self, values: list[Any]) -> tuple[Any, ...]:
         return tuple(values[: self._key_size])
@@ -166,13 +171,15 @@ class RowMapper:
             by_lower |= {field: field for field in fields}
             names = [column.name for column in self.table.columns]
             pairs = ((i, by_lower.get(name) or by_lower.get(name.lower())) for i, name in enumerate(names))
-            plan = self._plans[fields] = tuple((i, field) for i, field in pairs if field is not None)
+            plan = tuple((i, field, self._converters[i]) for i, field in pairs if field is not None)
+            self._plans[fields] = plan
         return plan
 
     def _compile(self, mapping: Mapping[str, ColumnSource]) -> tuple[Plan, tuple[Extra, ...]]:
         places = {column.name: i for i, column in enumerate(self.table.columns)}
         plain = {name: source.kind == "value" and "." not in source.name for name, source in mapping.items()}
-        plan = tuple((places[name], source.name) for name, source in mapping.items() if plain[name])
+        fields = [(places[name], source.name) for name, source in mapping.items() if plain[name]]
+        plan = tuple((i, field, self._converters[i]) for i, field in fields)
         extras = tuple((places[name], _taker(source)) for name, source in mapping.items() if not plain[name])
         return plan, extras
 

@@ -75,7 +75,17 @@ def _integer(column: ColumnSpec, _: Micros) -> Converter:
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
 
     def convert(value: Any) -> int:
-        number = _plain_int(value)
+        if type(value) is str:
+            # Canal's text; twice as fast as the general way, which knows what int() itself lets pass: 1_000, 007
+            try:
+                number = int(value)
+            except ValueError:
+                number = _plain_int(value)
+            else:
+                if str(number) != value:
+                    number = _plain_int(value)
+        else:
+            number = _plain_int(value)
         if not low <= number <= high:
             raise ValueError(f"out of range {low} to {high}")
         return number
@@ -86,14 +96,6 @@ def _integer(column: ColumnSpec, _: Micros) -> Converter:
 def _plain_int(value: Any) -> int:
     if type(value) is int:
         return value
-    if type(value) is str:
-        try:
-            number = int(value)
-        except ValueError:
-            pass
-        else:
-            if str(number) == value:  # int() itself lets 1_000 and full-width digits pass
-                return number
     exact = _number(value)
     if exact != exact.to_integral_value():
         raise ValueError("not a whole number")
