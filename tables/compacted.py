@@ -13,8 +13,9 @@ from typing import Any
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from mode import Service
 
 __all__ = ["CompactedTopic"]
@@ -35,6 +36,7 @@ class CompactedTopic(Service):  # type: ignore[misc]
         partitions: Partitions to create it with.
         replication_factor: Replicas to create it with; -1 is the broker's default.
         listener: Called with key and value (None: deleted) at each change after the first load.
+        transactional: Whether it is written in transactions as well: only what is committed counts.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class CompactedTopic(Service):  # type: ignore[misc]
         partitions: int = 1,
         replication_factor: int = -1,
         listener: Listener | None = None,
+        transactional: bool = False,
     ) -> None:
         super().__init__()
         self.topic = topic
@@ -58,13 +61,19 @@ class CompactedTopic(Service):  # type: ignore[misc]
         self._positions: dict[int, int] = {}
         self._moved = asyncio.Condition()
         self._loaded = False
+        self._transactional = transactional
 
     async def on_start(self) -> None:
         """Create the topic where it is missing and read it to its end."""
         await self._create()
         self._producer = AIOKafkaProducer(**self._client, acks="all", enable_idempotence=True)
         await self._producer.start()
-        self._consumer = AIOKafkaConsumer(**self._client, enable_auto_commit=False, auto_offset_reset="earliest")
+        self._consumer = AIOKafkaConsumer(
+            **self._client,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed" if self._transactional else "read_uncommitted",
+        )
         await self._consumer.start()
         numbers = await self._numbers()
         assigned = [TopicPartition(self.topic, number) for number in numbers]
@@ -98,9 +107,25 @@ class CompactedTopic(Service):  # type: ignore[misc]
 
     async def catch_up(self) -> None:
         """Return once this process's own view holds all that had been written when this was called."""
-        ends = await self._consumer.end_offsets(self._consumer.assignment())
+        ends = await self._ends()
         async with self._moved:
             await self._moved.wait_for(lambda: all(self._position(tp) >= end for tp, end in ends.items()))
+
+    async def _ends(self) -> dict[TopicPartition, int]:
+        """Return the true ends, behind records of transactions that are still open.
+
+        A consumer of committed records is told the first open transaction instead. What is committed behind that one
+        would then be missed, so its end, which comes with the transaction's time limit at the latest, is waited for.
+        """
+        assigned = self._consumer.assignment()
+        if not self._transactional:
+            return dict(await self._consumer.end_offsets(assigned))
+        wanted = {KafkaPartition(tp.topic, tp.partition): OffsetSpec.latest() for tp in assigned}
+        level = IsolationLevel.READ_UNCOMMITTED
+        admin = AdminClient(self._admin)  # as a temporary it would be gone before it answers
+        answers = admin.list_offsets(wanted, isolation_level=level, request_timeout=WRITE_LIMIT_S)
+        found = {tp: await asyncio.wrap_future(answer) for tp, answer in answers.items()}
+        return {TopicPartition(tp.topic, tp.partition): result.offset for tp, result in found.items()}
 
     def _position(self, tp: TopicPartition) -> int:
         return self._positions.get(tp.partition, 0)
@@ -134,7 +159,7 @@ class CompactedTopic(Service):  # type: ignore[misc]
     @Service.task  # type: ignore[untyped-decorator]
     async def _tail(self) -> None:
         while not self.should_stop:
-            await self._take(await self._consumer.getmany(timeout_ms=1000))
+            await self._take(await self._consumer.getmany(timeout_ms=250 if self._transactional else 1000))
             await self._pass_gaps()
 
     async def _take(self, batches: dict[TopicPartition, list[Any]]) -> None:

@@ -6,10 +6,10 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from connectors.api.connector import Connector, Task
+from connectors.api.connector import Connector, Props, Task
 from connectors.api.record import RecordMetadata, SourceRecord
 
-__all__ = ["OffsetStorageReader", "SourceConnector", "SourceTask", "SourceTaskContext"]
+__all__ = ["OffsetStorageReader", "SourceConnector", "SourceTask", "SourceTaskContext", "TransactionContext"]
 
 
 class OffsetStorageReader(Protocol):
@@ -20,6 +20,19 @@ class OffsetStorageReader(Protocol):
 
     def offsets(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """Return all stored (source partition, offset) pairs of this connector."""
+
+
+class TransactionContext(Protocol):
+    """Where a task's transactions end, with `transaction.boundary=connector` (KIP-618)."""
+
+    def commit_transaction(self, record: SourceRecord | None = None) -> None:
+        """Commit after the batch that `poll` returns next, or after this record of it."""
+
+    def abort_transaction(self, record: SourceRecord | None = None) -> None:
+        """Drop all records of the transaction after the next batch, or up to and with this record of it.
+
+        Their offsets are stored all the same; where the records should come again, raise an error instead.
+        """
 
 
 class SourceTaskContext(Protocol):
@@ -33,12 +46,31 @@ class SourceTaskContext(Protocol):
     def offset_storage_reader(self) -> OffsetStorageReader:
         """The stored offsets, as they were when the task started."""
 
+    @property
+    def transaction_context(self) -> TransactionContext | None:
+        """Where transactions end; None unless the connector defines it."""
+
     def configs(self) -> dict[str, str]:
         """Return the task's present configuration, secrets resolved."""
 
 
 class SourceConnector(Connector):
     """A connector whose tasks are `SourceTask`s."""
+
+    @classmethod
+    def exactly_once_support(cls, props: Props) -> bool | None:
+        """Tell whether each record's offset says exactly where to go on, so that transactions make it exactly once.
+
+        None, the default, is not known, and counts as no. The last record of a batch must have a `source_offset`.
+        """
+        del props
+        return None
+
+    @classmethod
+    def can_define_transaction_boundaries(cls, props: Props) -> bool:
+        """Tell whether the tasks use `context.transaction_context`."""
+        del props
+        return False
 
 
 class SourceTask(Task):

@@ -26,6 +26,7 @@ from connectors.runtime.state import State, Target, TaskId
 from connectors.runtime.store import Store
 from connectors.runtime.task import TaskRunner, TaskSpec
 from connectors.runtime.threads import in_daemon_thread
+from connectors.runtime.transactional_task import ReadOffsets, TransactionalSourceRunner, is_exactly_once
 
 __all__ = ["Assembly"]
 
@@ -164,10 +165,8 @@ class Assembly:
     async def _start(self, task: TaskId, config: dict[str, str], version: str, *, paused: bool) -> None:
         if self._refused.get(task) == version:
             return
-        # What the task's former worker stored last may not have been read here yet.
-        await self._store.offsets.catch_up()
         try:
-            runner = self._runner(task, config, version)
+            runner = await self._runner(task, config, version)
         except ConnectError as error:
             log.error("%s: %s", task, error)  # noqa: TRY400 - a sentence for the user
             self._refused[task] = version
@@ -177,7 +176,7 @@ class Assembly:
         runner.start(paused=paused)
         self._tasks[task] = _Running(runner, version, paused)
 
-    def _runner(self, task: TaskId, config: dict[str, str], version: str) -> TaskRunner:
+    async def _runner(self, task: TaskId, config: dict[str, str], version: str) -> TaskRunner:
         def report(which: TaskId, state: State, trace: str) -> None:
             self._report(which, state, trace, version)
 
@@ -185,10 +184,24 @@ class Assembly:
         props = resolve(config)
         spec = TaskSpec(task, connector.task_class(), props, plugin_props(connector, props), self._settings)
         if issubclass(spec.task_class, SourceTask):
+            if is_exactly_once(connector, props, self._settings):
+                return TransactionalSourceRunner(spec, report, self._offsets_reader(task.connector))
+            # What the task's former worker stored last may not have been read here yet.
+            await self._store.offsets.catch_up()
             return SourceTaskRunner(spec, report, StoredOffsets(self._store.source_offsets(task.connector)))
         if issubclass(spec.task_class, SinkTask):
             return SinkTaskRunner(spec, report)
         raise FatalError(f"{spec.task_class.__name__} is neither a SourceTask nor a SinkTask")
+
+    def _offsets_reader(self, connector: str) -> ReadOffsets:
+        """Return what reads the offsets from a task's thread, once the task has fenced its former instance."""
+        home = asyncio.get_running_loop()
+
+        async def read() -> StoredOffsets:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._store.offsets.catch_up(), home))
+            return StoredOffsets(self._store.source_offsets(connector))
+
+        return read
 
     async def _task_configs(self, plugin: Connector, config: dict[str, str]) -> list[dict[str, str]]:
         resolved = resolve(config)

@@ -11,6 +11,7 @@ from typing import Any
 from connectors.api.config import ConfigDef, ConfigValue, Importance, Type
 from connectors.api.connector import Connector
 from connectors.api.errors import ConfigError
+from connectors.api.source import SourceConnector
 from connectors.api.validators import at_least, non_empty, one_of, regex_list
 from connectors.runtime.plugins import Kind, connector_class, converter_class, kind_of, transform_class
 from connectors.runtime.providers import resolve
@@ -65,6 +66,14 @@ def _source() -> ConfigDef:
                 doc="Replicas of topics that are created; -1: the broker's default.")
         .define("topic.creation.default.<config>", Type.STRING, None, doc="Config of topics that are created.",
                 pattern=rf"topic\.creation\.default\.{_ANY}")
+        .define("exactly.once.support", Type.STRING, "requested", validator=one_of("requested", "required"),
+                doc="required: records and offsets are written in transactions, each record counts once for consumers"
+                " with isolation.level=read_committed; requested: so where the worker says"
+                " CONNECTORS_EXACTLY_ONCE_SOURCE_SUPPORT=enabled and the connector can.")
+        .define("transaction.boundary", Type.STRING, "poll", validator=one_of("poll", "interval", "connector"),
+                doc="What a transaction holds: a poll's records, those of an interval, or what the connector says.")
+        .define("transaction.boundary.interval.ms", Type.LONG, None, validator=at_least(1),
+                doc="Length of the interval, in ms. Default: offset.flush.interval.ms.")
         .define("producer.override.<option>", Type.STRING, None, doc="Option of librdkafka's producer.",
                 pattern=rf"producer\.override\.{_ANY}")
     )  # fmt: skip
@@ -121,7 +130,9 @@ def check(props: Mapping[str, str]) -> tuple[type[Connector], list[ConfigValue]]
         news = [] if value.name in base and value.name not in own and value.value is None else value.errors
         known.errors.extend(error for error in news if error not in known.errors)
     _check_classes(checked, resolved)
-    if kind == "sink":
+    if issubclass(plugin, SourceConnector):
+        _check_transactions(plugin, checked, plugin_props(plugin, resolved))
+    else:
         _check_topics(checked)
     return plugin, list(checked.values())
 
@@ -143,6 +154,18 @@ def _collect(entry: ConfigValue, call: Any) -> None:
         call()
     except ConfigError as error:
         entry.errors.append(str(error))
+
+
+def _check_transactions(
+    plugin: type[SourceConnector], checked: dict[str, ConfigValue], props: Mapping[str, str]
+) -> None:
+    support, boundary = checked["exactly.once.support"], checked["transaction.boundary"]
+    if support.value == "required" and plugin.exactly_once_support(props) is not True:
+        told = f"{plugin.__name__} does not say that it can deliver exactly once"
+        support.errors.append(f"Option {support.name}: {told}; use requested")
+    if boundary.value == "connector" and not plugin.can_define_transaction_boundaries(props):
+        told = f"{plugin.__name__} does not define transaction boundaries"
+        boundary.errors.append(f"Option {boundary.name}: {told}; use poll or interval")
 
 
 def _check_topics(checked: dict[str, ConfigValue]) -> None:

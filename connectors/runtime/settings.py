@@ -28,6 +28,7 @@ class WorkerSettings:
         rest_host: Address that REST binds to.
         rest_port: Port that REST binds to.
         worker_id: Name among the workers; stable over a restart, so that a worker gets its own tasks back.
+        exactly_once_source: Whether sources with `exactly.once.support=requested` write in transactions.
     """
 
     kafka: KafkaSettings
@@ -36,10 +37,13 @@ class WorkerSettings:
     rest_host: str = "127.0.0.1"
     rest_port: int = 8083
     worker_id: str = ""
+    exactly_once_source: bool = False
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> WorkerSettings:
         """Read `CONNECTORS_CLUSTER`, `_ROLE`, `_REST_HOST`, `_REST_PORT`, `_WORKER_ID`, `PORT` and `KAFKA_*`.
+
+        `CONNECTORS_EXACTLY_ONCE_SOURCE_SUPPORT` is `enabled` or `disabled`.
 
         Raises:
             ConfigError: A value cannot be used.
@@ -54,6 +58,7 @@ class WorkerSettings:
             rest_host=host,
             rest_port=port,
             worker_id=env.get("CONNECTORS_WORKER_ID") or f"{socket.gethostname()}:{port}",
+            exactly_once_source=_enabled(env, "CONNECTORS_EXACTLY_ONCE_SOURCE_SUPPORT"),
         )
 
     @property
@@ -76,6 +81,13 @@ def _role(text: str) -> Role:
             return role
     near = did_you_mean(text, _ROLES)
     raise ConfigError(f"CONNECTORS_ROLE: {text!r} is not one of {', '.join(_ROLES)}{near}", key="CONNECTORS_ROLE")
+
+
+def _enabled(env: Mapping[str, str], name: str) -> bool:
+    text = env.get(name) or "disabled"
+    if text not in ("disabled", "enabled"):
+        raise ConfigError(f"{name}: {text!r} is not one of disabled, enabled", key=name)
+    return text == "enabled"
 
 
 def _port(env: Mapping[str, str]) -> int:

@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -19,7 +19,7 @@ from connectors.api.record import RecordMetadata, SourceRecord
 from connectors.api.source import SourceTask
 from connectors.runtime.conversion import Chain, converter
 from connectors.runtime.kafka_clients import client_options, overrides
-from connectors.runtime.source_context import SourceContext, StoredOffsets
+from connectors.runtime.source_context import SourceContext, StoredOffsets, Transactions
 from connectors.runtime.source_letters import Letter, SourceLetters
 from connectors.runtime.task import Report, TaskRunner, TaskSpec
 
@@ -48,8 +48,8 @@ class _Sent:
             if self.owner.wants_records:
                 place = RecordMetadata(message.topic(), message.partition(), message.offset())
                 self.owner.acked.append((self.record, place))
-        elif self.owner.failure is None:
-            self.owner.failure = FatalError(f"topic {self.record.topic}: Kafka refused a record: {error.str()}")
+        else:
+            self.owner.refused(self.record, error)
 
 
 class SourceTaskRunner(TaskRunner):
@@ -67,9 +67,11 @@ class SourceTaskRunner(TaskRunner):
         self.acked: list[tuple[SourceRecord, RecordMetadata | None]] = []
         self.wants_records = type(self.task).commit_record is not SourceTask.commit_record
         self._stored = stored
+        self._transactions: Transactions | None = None
         self._inflight: deque[_Sent] = deque()
         self._offsets: dict[str, Any] = {}
         self._known_topics: set[str] = set()
+        self._cut = False
         self._flush_s = int(spec.props.get("offset.flush.interval.ms", 1000)) / 1000
         self._next_flush = time.monotonic() + self._flush_s
         self._letters = SourceLetters(spec, self.task, self.metrics)
@@ -81,11 +83,25 @@ class SourceTaskRunner(TaskRunner):
         self._chain = Chain(props)
         connection = client_options(self.spec.settings, self.spec.task_id)
         self._admin = AdminClient(connection)
-        self._producer = Producer(connection | _PRODUCER | overrides(props, "producer"))
+        self._producer = Producer(connection | _PRODUCER | overrides(props, "producer") | self.producer_options())
         self._prefix = self.spec.settings.kafka.prefix
         await self._letters.open()
-        self.task.initialize(SourceContext(self.spec, self._stored))
+        await self.prepare()
+        self.task.initialize(SourceContext(self.spec, self._stored, self._transactions))
         await self.retried(lambda: self.call(self.task.start, self.spec.plugin_props))
+
+    def producer_options(self) -> dict[str, Any]:
+        """Return more options of the producer."""
+        return {}
+
+    async def prepare(self) -> None:
+        """Do what must be done between the producer's making and the plugin's start."""
+        return
+
+    def refused(self, record: SourceRecord, error: KafkaError) -> None:
+        """Learn that Kafka did not take a record."""
+        if self.failure is None:
+            self.failure = FatalError(f"topic {record.topic}: Kafka refused a record: {error.str()}")
 
     async def step(self) -> None:
         """Poll once, produce what came, store offsets when it is time."""
@@ -140,6 +156,7 @@ class SourceTaskRunner(TaskRunner):
                     if self.failure is not None:
                         raise self.failure
         except _StoppingError:
+            self._cut = True
             log.info("%s: stops before all of a batch is sent; the next start polls the rest again", self.spec.task_id)
         self._producer.poll(0)
 
@@ -248,11 +265,8 @@ class SourceTaskRunner(TaskRunner):
         def late() -> bool:
             return time.monotonic() > self._stop_by
 
-        topic, name = self.spec.settings.internal("offsets"), json.dumps(self.spec.task_id.connector)
         try:
-            for partition, offset in offsets.items():
-                key, value = f"[{name}, {partition}]", json.dumps(dict(offset))
-                self._enqueue(late, topic, value, key, partition=0, on_delivery=stored)
+            self._write_offsets(offsets, late, stored)
             while missing and self.failure is None and not late():
                 await asyncio.to_thread(self._producer.poll, 0.05)
         except _StoppingError:
@@ -263,6 +277,12 @@ class SourceTaskRunner(TaskRunner):
             log.warning("%s: stops before its offsets are stored; what they cover is sent again", self.spec.task_id)
         else:
             await self.call(self.task.commit)
+
+    def _write_offsets(self, offsets: Mapping[str, Any], give_up: Callable[[], bool], delivered: Any) -> None:
+        topic, name = self.spec.settings.internal("offsets"), json.dumps(self.spec.task_id.connector)
+        for partition, offset in offsets.items():
+            key, value = f"[{name}, {partition}]", json.dumps(dict(offset))
+            self._enqueue(give_up, topic, value, key, partition=0, on_delivery=delivered)
 
     async def _create_topics(self, topics: set[str]) -> None:
         new = topics - self._known_topics

@@ -50,7 +50,7 @@ class Store:
         admin = settings.kafka.librdkafka()
         self.configs = CompactedTopic(settings.internal("configs"), client, admin, listener=listener)
         self.statuses = CompactedTopic(settings.internal("status"), client, admin, listener=listener)
-        self.offsets = CompactedTopic(settings.internal("offsets"), client, admin)
+        self.offsets = CompactedTopic(settings.internal("offsets"), client, admin, transactional=True)
 
     def connectors(self) -> list[str]:
         """Return the names of all connectors."""

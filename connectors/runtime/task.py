@@ -24,7 +24,7 @@ from connectors.runtime.settings import WorkerSettings
 from connectors.runtime.state import State, TaskId
 from connectors.runtime.threads import DaemonThread
 
-__all__ = ["Report", "TaskRunner", "TaskSpec"]
+__all__ = ["EndedError", "Report", "TaskRunner", "TaskSpec"]
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,10 @@ class TaskSpec:
     props: dict[str, str]
     plugin_props: dict[str, str]
     settings: WorkerSettings
+
+
+class EndedError(Exception):
+    """The task has to end, through no fault of its own."""
 
 
 class _HungError(Exception):
@@ -242,7 +246,7 @@ class TaskRunner(ABC):
         failure = ""
         try:
             await self._work()
-        except _HungError as error:
+        except (EndedError, _HungError) as error:
             log.warning("%s: %s", self.spec.task_id, error)
         except ConnectError as error:
             failure = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"

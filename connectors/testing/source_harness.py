@@ -33,6 +33,7 @@ class _Context:
     def __init__(self, offsets: _Offsets, props: dict[str, str]) -> None:
         self.connector = "conformance"
         self.offset_storage_reader = offsets
+        self.transaction_context = None
         self._props = props
 
     def configs(self) -> dict[str, str]:

@@ -27,6 +27,14 @@ class CountingSource(SourceConnector):
     """Sends the numbers from 0 to `limit`."""
 
     @classmethod
+    def exactly_once_support(cls, props: Mapping[str, str]) -> bool:
+        return True
+
+    @classmethod
+    def can_define_transaction_boundaries(cls, props: Mapping[str, str]) -> bool:
+        return True
+
+    @classmethod
     def task_class(cls) -> type[SourceTask]:
         return CountingTask
 
@@ -39,6 +47,7 @@ class CountingSource(SourceConnector):
             .define("batch", Type.INT, 100, doc="Numbers a poll.")
             .define("pause.ms", Type.INT, 0, doc="Pause before each poll.")
             .define("fail.at", Type.INT, -1, doc="Number that raises.")
+            .define("abort.every", Type.INT, 0, doc="Drop each so many-th batch, commit the others.")
             .define("secret", Type.PASSWORD, None, doc="A secret.")
         )
 
@@ -69,6 +78,12 @@ class CountingTask(SourceTask):
             for number in range(self.next, end)
         ]
         self.next = end
+        transactions, every = self.context.transaction_context, self.options["abort.every"]
+        if transactions is not None and every:
+            if end // self.options["batch"] % every == 0:
+                transactions.abort_transaction()
+            else:
+                transactions.commit_transaction(records[-1])
         return records
 
     def stop(self) -> None:
