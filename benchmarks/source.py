@@ -31,6 +31,7 @@ from pymysqlreplication import BinLogStreamReader
 from pymysqlreplication.row_event import WriteRowsEvent
 
 import stack
+from benchmarks import goldengate
 from benchmarks.measure import Bench, ConnectWorker, bench, median, options, report
 from connectors.sources.mysql import MySqlBinlogTask
 from connectors.sources.mysql.changes import ChangeStream
@@ -94,10 +95,11 @@ def main() -> int:
             single = _fill(cursor, database, "single", min(_SINGLE, chosen.records), 1)
             figures = [_round(env, many, single) for _ in range(chosen.repeat)]
             kafka, rss = _to_kafka(made, env, many, cursor, chosen.repeat)
+            trail = goldengate.measure(made, ConnectWorker(made), chosen.records, chosen.repeat)
         finally:
             cursor.execute(f"DROP DATABASE {database}")
     medians = {name: median([each[name] for each in figures]) for name in figures[0]} | kafka
-    _report(medians, rss, load)
+    _report(medians, rss, load, trail)
     return 0
 
 
@@ -299,7 +301,7 @@ def _paced(kafka: str, topic: str, insert: Callable[[int], Any]) -> tuple[list[f
     return [arrived[aid] - moment for aid, moment in committed.items()], rate
 
 
-def _report(figures: dict[str, float], rss: dict[str, int], load: float) -> None:
+def _report(figures: dict[str, float], rss: dict[str, int], load: float, trail: dict[str, float]) -> None:
     unit = "rows/s"
     rows = [
         ("decode, library (CPU, with its socket)", f"{figures['library_decode']:,.0f} {unit}"),
@@ -319,7 +321,7 @@ def _report(figures: dict[str, float], rss: dict[str, int], load: float) -> None
     result: dict[str, Any] = {f"{name}_rows_per_s": round(figures[name]) for name in names}
     result |= {"commit_to_kafka_p99_ms": round(figures["p99_ms"], 1)}
     result |= {"first_record_s": round(figures["first_record_s"], 2), "rss_mb": rss}
-    report(rows, result, load)
+    report(rows + goldengate.rows_of(trail), result | goldengate.values_of(trail), load)
 
 
 if __name__ == "__main__":

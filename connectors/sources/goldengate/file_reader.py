@@ -68,6 +68,8 @@ class FileReader:
         if not records:
             self._scan()
             records = self._first()
+        while records and len(records) < self._max_batch and (more := self._first()):
+            records += more
         return records
 
     def close(self) -> None:
