@@ -14,7 +14,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from connectors.api.errors import ConnectError, FatalError
+from connectors.api.errors import ConnectError, FatalError, RetriableError
 from connectors.api.record import RecordMetadata, SourceRecord
 from connectors.api.source import SourceTask
 from connectors.runtime.conversion import Chain, converter
@@ -146,11 +146,17 @@ class SourceTaskRunner(TaskRunner):
         return None if self.stopping() else records
 
     async def _send(self, records: list[SourceRecord]) -> None:
-        changed = [self._transformed(record) if record.topic else None for record in records]
-        await self._create_topics({record.topic for record in changed if record is not None})
         try:
+            if self._chain:
+                changed = [await self._now_or_later(self._transformed, record) for record in records]
+            else:
+                changed = [record if record.topic else None for record in records]
+            await self._create_topics({record.topic for record in changed if record is not None})
             for number, (record, new) in enumerate(zip(records, changed, strict=True)):
-                self._produce(record, new)
+                try:
+                    self._produce(record, new)
+                except RetriableError:
+                    await self._now_or_later(self._produce, record, new)
                 if number % 500 == 499:
                     self._producer.poll(0)
                     if self.failure is not None:
@@ -160,11 +166,28 @@ class SourceTaskRunner(TaskRunner):
             log.info("%s: stops before all of a batch is sent; the next start polls the rest again", self.spec.task_id)
         self._producer.poll(0)
 
+    async def _now_or_later(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        """Do a step with a record; where what it needs is away, such as a schema registry, do it when that is back."""
+        try:
+            return step(*arguments)
+        except RetriableError:
+            done: list[Any] = []
+
+            async def again() -> None:
+                done.append(step(*arguments))
+
+            await self.retried(again)
+            if not done:
+                raise _StoppingError from None
+            return done[0]
+
     def _transformed(self, record: SourceRecord) -> SourceRecord | None:
-        if not self._chain:
-            return record
+        if not record.topic:
+            return None
         try:
             return self._chain.apply(record)
+        except RetriableError:
+            raise
         except Exception as error:
             return self._letters.letter(record, error, "TRANSFORMATION", self._chain)
 
@@ -179,6 +202,9 @@ class SourceTaskRunner(TaskRunner):
                     key = part.from_connect(changed.topic, changed.headers, key)
                 part = self._value
                 value = part.from_connect(changed.topic, changed.headers, changed.value)
+            except RetriableError:  # about what the converter asks; not about this record
+                self._inflight.pop()
+                raise
             except Exception as error:
                 stage = "KEY_CONVERTER" if part is self._key else "VALUE_CONVERTER"
                 changed = self._letters.letter(record, error, stage, part)

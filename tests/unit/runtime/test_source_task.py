@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from connectors import ConfigError, RecordMetadata, RetriableError, SourceRecord, SourceTask
+from connectors.formats.text import BytesConverter
 from connectors.runtime import source_task
 from connectors.runtime.source_context import StoredOffsets
 from connectors.runtime.source_task import SourceTaskRunner
@@ -230,6 +231,23 @@ def test_with_tolerance_it_is_left_out_and_the_rest_goes_on(running: Any) -> Non
     assert run.producer.values() == [value for value in run.numbers if value != b"4"]
     until(lambda: len(run.task.acked) == 10)
     assert [value for value, place in run.task.acked if place is None] == ["no bytes"]
+
+
+def test_a_conversion_that_fails_for_now_is_made_again_and_loses_nothing(
+    running: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [RetriableError("the registry is away")] * 2
+
+    def from_connect(_self: Any, _topic: str, _headers: Any, value: Any) -> Any:
+        if value == b"4" and failures:
+            raise failures.pop()
+        return value
+
+    monkeypatch.setattr(BytesConverter, "from_connect", from_connect)
+    run = running(**{"errors.tolerance": "all"}).start()
+    until(lambda: run.stored()[-1:] == [10])
+    assert run.producer.values() == run.numbers
+    assert not failures
 
 
 def test_a_poll_that_hangs_is_left_behind_and_what_is_acknowledged_is_stored(running: Any) -> None:
