@@ -16,6 +16,7 @@ from connectors.api.errors import ConnectError, FatalError, RetriableError
 from connectors.api.sink import SinkTask
 from connectors.api.source import SourceTask
 from connectors.runtime.base_config import plugin_props
+from connectors.runtime.fencing import fence
 from connectors.runtime.plugins import connector_class
 from connectors.runtime.providers import resolve
 from connectors.runtime.settings import WorkerSettings
@@ -103,7 +104,9 @@ class Assembly:
                 raise last.refusal
         plan = self._plans[name] = _Plan(version, time.monotonic())
         try:
-            return await self._task_configs(connector_class(config["connector.class"])(), config)
+            planned = await self._task_configs(connector_class(config["connector.class"])(), config)
+            await self._fence_leavers(name, len(planned))
+            return planned
         except ConnectError as error:
             plan.refusal = error
             raise
@@ -143,6 +146,16 @@ class Assembly:
     async def stop_all(self) -> None:
         """Stop all tasks."""
         await self._stop(list(self._tasks))
+
+    async def _fence_leavers(self, name: str, count: int) -> None:
+        """End the transactions of tasks that fall away, before the others take their share of the source."""
+        leavers = []
+        for number, config in list(enumerate(self._store.task_configs(name)))[count:]:
+            if is_exactly_once(connector_class(config["connector.class"]), resolve(config), self._settings):
+                leavers.append(TaskId(name, number))
+        if leavers:
+            log.info("%s: fencing its tasks %s", name, ", ".join(map(str, leavers)))
+            await fence(self._settings, leavers)
 
     def _may_ask_again(self, last: _Plan) -> bool:
         return isinstance(last.refusal, RetriableError) and time.monotonic() - last.tried_at >= self.REPLAN_S

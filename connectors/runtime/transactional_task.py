@@ -19,6 +19,7 @@ from connectors.api.connector import Connector
 from connectors.api.errors import FatalError
 from connectors.api.record import SourceRecord
 from connectors.api.source import SourceConnector
+from connectors.runtime.fencing import transactional_id
 from connectors.runtime.settings import WorkerSettings
 from connectors.runtime.source_context import StoredOffsets, Transactions
 from connectors.runtime.source_task import SourceTaskRunner
@@ -77,6 +78,7 @@ class TransactionalSourceRunner(SourceTaskRunner):
 
     def __init__(self, spec: TaskSpec, report: Report, read_offsets: ReadOffsets) -> None:
         super().__init__(spec, report, StoredOffsets([]))
+        self.transactional_id = transactional_id(spec.settings, spec.task_id)
         self._read_offsets = read_offsets
         self._boundary = spec.props.get("transaction.boundary", "poll")
         interval = spec.props.get("transaction.boundary.interval.ms")
@@ -88,11 +90,6 @@ class TransactionalSourceRunner(SourceTaskRunner):
         self._broken = False
         self._kept: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
         self._kept_bytes = 0
-
-    @property
-    def transactional_id(self) -> str:
-        """Kafka's name of this task's transactions."""
-        return f"{self.spec.settings.internal(self.spec.task_id.connector)}-{self.spec.task_id.number}"
 
     def producer_options(self) -> dict[str, Any]:
         """Return what makes the producer transactional."""

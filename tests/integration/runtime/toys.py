@@ -47,16 +47,25 @@ class CountingSource(SourceConnector):
             .define("batch", Type.INT, 100, doc="Numbers a poll.")
             .define("pause.ms", Type.INT, 0, doc="Pause before each poll.")
             .define("fail.at", Type.INT, -1, doc="Number that raises.")
+            .define("tasks", Type.INT, 1, doc="How many tasks count, each for itself.")
+            .define("task", Type.INT, -1, doc="Number of the task, where there are several.")
             .define("abort.every", Type.INT, 0, doc="Drop each so many-th batch, commit the others.")
             .define("secret", Type.PASSWORD, None, doc="A secret.")
         )
+
+    def task_configs(self, max_tasks: int) -> list[dict[str, str]]:
+        count = int(self.props.get("tasks", 1))
+        return [self.props if count == 1 and "tasks" not in self.props else {**self.props, "task": str(number)}
+                for number in range(count)]  # fmt: skip
 
 
 class CountingTask(SourceTask):
     def start(self, props: Mapping[str, str]) -> None:
         own = {key: value for key, value in props.items() if key in CountingSource.config()}
         self.options = CountingSource.config().parse(own)
-        offset = self.context.offset_storage_reader.offset({"numbers": "all"})
+        self.extra = {} if self.options["task"] < 0 else {"task": self.options["task"]}
+        self.partition = {"numbers": "all"} | self.extra
+        offset = self.context.offset_storage_reader.offset(self.partition)
         self.next = 0 if offset is None else offset["next"]
 
     def poll(self) -> list[SourceRecord] | None:
@@ -70,9 +79,9 @@ class CountingTask(SourceTask):
         records = [
             SourceRecord(
                 self.options["topic"],
-                {"number": number},
+                {"number": number} | self.extra,
                 str(number),
-                source_partition={"numbers": "all"},
+                source_partition=self.partition,
                 source_offset={"next": number + 1},
             )
             for number in range(self.next, end)
