@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
 from connectors.api.record import SourceRecord
 from connectors.formats.canal import POSITION_HEADER, TS_US_HEADER
@@ -10,7 +11,10 @@ from connectors.sources.mysql.codec import EventFacts, TableCodec, group
 from connectors.sources.mysql.plan import Plan
 from connectors.sources.mysql.updates import Change
 
-__all__ = ["Batch", "Moment"]
+__all__ = ["Batch", "Moment", "portions"]
+
+_MESSAGE_BYTES: Final = 64 * 1024
+"""Most bytes of a message with several rows, about; a broker takes a megabyte by default."""
 
 
 class Moment(NamedTuple):
@@ -101,3 +105,17 @@ class Batch:
                 append(SourceRecord(topic, value, None, to or 0, headers, timestamp_ms, partition))
         self.ts_us = ts_us
         self.size += size
+
+
+def portions(changes: Sequence[Change]) -> Iterator[list[Change]]:
+    """Split rows into messages of a size that brokers take."""
+    some: list[Change] = []
+    size = 0
+    for change in changes:
+        if size + len(change.row) > _MESSAGE_BYTES and some:
+            yield some
+            some, size = [], 0
+        some.append(change)
+        size += len(change.row)
+    if some:
+        yield some

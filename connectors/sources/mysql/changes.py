@@ -15,11 +15,12 @@ from connectors.api.errors import ConnectError, FatalError
 from connectors.api.record import SourceRecord
 from connectors.formats.canal import POSITION_HEADER, TS_US_HEADER
 from connectors.sources.mysql import events as e
-from connectors.sources.mysql.batch import Batch, Moment
+from connectors.sources.mysql.batch import Batch, Moment, portions
 from connectors.sources.mysql.codec import EventFacts, TableCodec, UndecodableError, ddl_message
 from connectors.sources.mysql.columns import Table
 from connectors.sources.mysql.ddl import classify, tables_written
 from connectors.sources.mysql.gtids import gtid_set
+from connectors.sources.mysql.incremental import IncrementalSnapshot
 from connectors.sources.mysql.json_diff import UNREADABLE, rebuild
 from connectors.sources.mysql.layouts import Layouts, Unreadable
 from connectors.sources.mysql.plan import Plan
@@ -66,6 +67,9 @@ class ChangeStream:
         # Kinds of row events, in capitals, and of statements.
         self._skipped = {name.upper() for name in plan.rules.skipped} | plan.rules.skipped
         self._raw = b""
+        self._reached = position.pos
+        self.incremental: IncrementalSnapshot | None = None
+        """Snapshots that go on beside the stream."""
         self._message_id = 0
         self._batch = Batch(plan, position.ts_us)
         self._monitor = TransactionMonitor(plan) if plan.transaction_topic is not None else None
@@ -92,6 +96,7 @@ class ChangeStream:
     def start_at(self, file: str, pos: int) -> None:
         """Learn from the server where its first event comes from."""
         self._file, self._pos = file, pos
+        self._reached = pos
 
     def position(self) -> Position:
         """Return the position after the records collected so far."""
@@ -106,6 +111,35 @@ class ChangeStream:
             self._plan.server,
         )
 
+    def offset(self) -> dict[str, Any]:
+        """Return the source offset after the records collected so far."""
+        offset = self.position().to_offset()
+        state = self.incremental.state if self.incremental is not None else None
+        return offset if state is None else offset | {"incremental": state}
+
+    @property
+    def between_transactions(self) -> bool:
+        """Whether the last event ended a transaction, or was of none."""
+        return self._gtid is None and not self._in_transaction
+
+    @property
+    def reached(self) -> tuple[str, int]:
+        """File and position behind the last event."""
+        return self._file, self._reached
+
+    def emit_rows(self, codec: TableCodec, changes: list[Change], number: int) -> None:
+        """Add rows of a snapshot."""
+        now = self._now_ms()
+        self._message_id += 1
+        facts = EventFacts(now // 1000 * 1000, now, self._message_id, self._gtids_before)
+        for some in portions(changes) if self._plan.per_event else (changes,):
+            self._batch.emit(codec, some, facts, Moment("incremental:", number, self._batch.ts_us))
+            number += len(some)
+
+    def store(self) -> None:
+        """Add a record that stores the present position."""
+        self._batch.plain(SourceRecord.heartbeat(self._plan.source_partition, self.offset()))
+
     def take(self) -> list[SourceRecord]:
         """Return the records collected and forget them.
 
@@ -114,7 +148,7 @@ class ChangeStream:
         """
         records = self._batch.take()
         if records:
-            records[-1].source_offset = self.position().to_offset()
+            records[-1].source_offset = self.offset()
         return records
 
     @property
@@ -135,6 +169,8 @@ class ChangeStream:
         """
         seconds, kind, server_id, size, next_pos, flags = e.HEADER(event)
         self._raw = event
+        if next_pos:
+            self._reached = next_pos
         self._event_start = next_pos - size if next_pos else 0
         if kind == e.ROTATE:
             self._rotate(event)
@@ -183,6 +219,7 @@ class ChangeStream:
 
     def _rotate(self, event: bytes) -> None:
         self._file, self._pos = e.rotate(event)
+        self._reached = self._pos
         self._tables.clear()
 
     def _format(self, body: bytes, _: int, __: int) -> None:
@@ -272,7 +309,7 @@ class ChangeStream:
         record = SourceRecord(topic, value, None, 0, headers, commit_us // 1000, self._plan.source_partition)
         batch.plain(record)
         self._rows += 1
-        record.source_offset = self.position().to_offset()
+        record.source_offset = self.offset()
 
     # Rows
 
@@ -300,9 +337,11 @@ class ChangeStream:
         except UndecodableError as error:
             self._poison(codec.table, error, done=done)
             return
-        if changes and not done:
+        if codec.topic == "":
+            self._signal(changes, done=done)
+        elif changes and not done:
             self._emit(codec, changes, seconds)
-            self._batch.records[-1].source_offset = self.position().to_offset()
+            self._batch.records[-1].source_offset = self.offset()
         elif changes and self._monitor is not None:
             # Sent before the source started again; they count for the message that tells of the transaction's end.
             self._monitor.resume(self._transaction_id())
@@ -324,8 +363,14 @@ class ChangeStream:
         place = f"{self._file}:{self._pos}:"
         batch.emit(codec, changes, facts, Moment(place, self._rows, self._commit_us(seconds)))
         self._rows += len(changes)
+        if self.incremental is not None:
+            self.incremental.saw(codec, changes)
         if monitor is not None:
             monitor.rows(codec, changes, batch.records[first:])
+
+    def _signal(self, changes: list[Change], *, done: bool) -> None:
+        if self.incremental is not None and not done:
+            self.incremental.signal(changes)
 
     def _transaction_id(self) -> str:
         return self._gtid.text if self._gtid is not None and self._gtid.text else f"{self._file}:{self._pos}"
@@ -393,7 +438,7 @@ class ChangeStream:
             source_partition=self._plan.source_partition,
         )
         self._batch.plain(record)
-        record.source_offset = self.position().to_offset()
+        record.source_offset = self.offset()
 
     def _refuse_incident(self, *_: Any) -> None:
         raise FatalError(f"{self.place}: the server reports that it lost binlog events: take a new snapshot")

@@ -10,16 +10,25 @@ from typing import Any, Final
 import pymysql
 from pymysql.connections import MySQLResult
 from pymysql.constants import COMMAND
+from pymysql.converters import encoders
 
 from connectors.api.errors import FatalError
 from connectors.sources.mysql import columns as c
+from connectors.sources.mysql.codec import TableCodec
 from connectors.sources.mysql.columns import Column, Table
-from connectors.sources.mysql.connection import Address, PacketBuffer, translated
+from connectors.sources.mysql.connection import Address, PacketBuffer, connect, translated
 from connectors.sources.mysql.plan import Plan
 from connectors.sources.mysql.preflight import Ask
 from connectors.sources.mysql.text_rows import LARGEST_PACKET, RowDecoder, Selection, name, raw_values
+from connectors.sources.mysql.updates import Change
 
-__all__ = ["Chunk", "TableChunks", "read_rows"]
+__all__ = ["TABLES", "Chunk", "TableChunks", "asker", "changes_of", "open_rows", "read_rows"]
+
+TABLES: Final = (
+    "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE'"
+    " ORDER BY TABLE_SCHEMA, TABLE_NAME"
+)
+"""All tables."""
 
 _KEY: Final = (
     "SELECT COLUMN_NAME FROM information_schema.STATISTICS"
@@ -194,3 +203,33 @@ def _finish(connection: Any, address: Address, packet: bytes) -> None:
     if packet[:1] == b"\xff":
         with translated(address):
             pymysql.err.raise_mysql_exception(packet)
+
+
+def open_rows(address: Address) -> Any:
+    """Open a connection for queries whose rows are decoded from its socket's bytes."""
+    # Without decoders the few other queries give the server's texts.
+    connection: Any = connect(address, conv=encoders)
+    connection._rfile = PacketBuffer(connection._sock)
+    return connection
+
+
+def asker(connection: pymysql.Connection[Any], address: Address) -> Ask:
+    """Return what runs queries on a connection."""
+
+    def ask(sql: str, *values: Any) -> Sequence[Sequence[Any]]:
+        with translated(address), connection.cursor() as cursor:
+            cursor.execute(sql, values or None)
+            return list(cursor.fetchall())
+
+    return ask
+
+
+def changes_of(codec: TableCodec, rows: list[Any], kind: str) -> list[Change]:
+    """Return the changes that rows of a snapshot are; rows that the filter leaves out are not among them."""
+    wants, partition_of = codec.updates.wants, codec.updates.partition_of
+    if not codec.rules.looked_at:
+        partition = partition_of(())
+        return [Change(row, key, variant, kind, None, partition) for row, key, variant in rows]
+    return [
+        Change(row, key, variant, kind, None, partition_of(seen)) for row, key, variant, seen in rows if wants(seen)
+    ]

@@ -11,6 +11,7 @@ from connectors.sources.mysql.codec import TableCodec
 from connectors.sources.mysql.column_types import with_width
 from connectors.sources.mysql.columns import Column, Table, parse_columns, table_name
 from connectors.sources.mysql.plan import Plan
+from connectors.sources.mysql.rules import TableRules
 
 __all__ = ["Layouts", "Unreadable"]
 
@@ -72,7 +73,8 @@ class Layouts:
     def _make(self, body: bytes, place: str) -> TableCodec | Unreadable | None:
         plan = self._plan
         database, name, at = table_name(body, 8)
-        if not plan.filter.table(database, name):
+        signals = (database, name) == plan.signal_table
+        if not signals and not plan.filter.table(database, name):
             return None
         self._events[database, name] = body
         where = f"{database}.{name} at {place}"
@@ -80,7 +82,8 @@ class Layouts:
             columns, key = parse_columns(body, at, plan.charsets, plan.flavor, where)
             self._ask_catalogue(database, name, columns)
             table = Table(database, name, columns, key)
-            return TableCodec(table, plan.rules.of(table), plan.rendering, where=where)
+            rules = TableRules("", key_changes=False) if signals else plan.rules.of(table)
+            return TableCodec(table, rules, plan.rendering, where=where)
         except (FatalError, ConfigError) as error:
             return Unreadable(Table(database, name, []), error)
         except (IndexError, ValueError, KeyError) as error:

@@ -16,6 +16,7 @@ from connectors.api.errors import ConnectError, FatalError
 from connectors.api.record import SourceRecord
 from connectors.sources.mysql.changes import ChangeStream
 from connectors.sources.mysql.connection import BinlogChannel
+from connectors.sources.mysql.incremental import IncrementalSnapshot
 from connectors.sources.mysql.plan import Plan
 from connectors.sources.mysql.position import Position
 
@@ -193,13 +194,22 @@ class BinlogReader(SourceReader):
         plan: What to do with the events.
         position: Where to start.
         open_channel: Makes the channel to the server.
+        incremental: Snapshots that go on beside the stream, or None.
         **bounds: `max_batch` and `max_queue_bytes`.
     """
 
-    def __init__(self, plan: Plan, position: Position, open_channel: OpenChannel, **bounds: int) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        position: Position,
+        open_channel: OpenChannel,
+        incremental: IncrementalSnapshot | None = None,
+        **bounds: int,
+    ) -> None:
         super().__init__(plan, position, **bounds)
         self._open_channel = open_channel
         self._stream = ChangeStream(plan, position)
+        self._stream.incremental = self.incremental = incremental
 
     @property
     def place(self) -> str:
@@ -213,13 +223,22 @@ class BinlogReader(SourceReader):
             return
         with closing(channel):
             self._stream.start_at(*channel.open())
-            self._read(channel, self._stream)
+            try:
+                self._read(channel, self._stream)
+            finally:
+                if self.incremental is not None:
+                    self.incremental.close()
 
     def _read(self, channel: BinlogChannel, stream: ChangeStream) -> None:
         read, handle, clock = channel.read, stream.handle, time.monotonic
         next_beat = clock() + _HEARTBEAT_S
+        incremental = self.incremental
+        if incremental is not None and incremental.active:
+            self._go_on_with(incremental, channel)
         while not self._stopped:
             handle(read())
+            if incremental is not None and incremental.active:
+                self._go_on_with(incremental, channel)
             waiting = stream.waiting
             if clock() >= next_beat:
                 next_beat = clock() + _HEARTBEAT_S
@@ -231,12 +250,22 @@ class BinlogReader(SourceReader):
             ):
                 self._put()
 
+    def _go_on_with(self, incremental: IncrementalSnapshot, channel: BinlogChannel) -> None:
+        stream = self._stream
+        while not self._stopped and incremental.active and stream.between_transactions and incremental.step(stream):
+            if stream.waiting >= self._max_batch or not channel.has_event:
+                self._put()
+            if channel.has_event:
+                return
+
     def _beat(self, stream: ChangeStream) -> None:
         """Move the stored offset while nothing but other tables changes, so that old binlogs can be purged."""
-        beat = SourceRecord.heartbeat(self._plan.source_partition, stream.position().to_offset())
+        beat = SourceRecord.heartbeat(self._plan.source_partition, stream.offset())
         self._queue.put([beat], 0)
 
     def _put(self) -> None:
+        if not self._stream.waiting:
+            return
         size = self._stream.size
         self._queue.put(self._stream.take(), size)
 

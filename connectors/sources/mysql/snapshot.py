@@ -18,36 +18,25 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import pymysql
-from pymysql.converters import encoders
 
 from connectors.api.errors import ConfigError, ConnectError
 from connectors.api.record import SourceRecord
-from connectors.sources.mysql.batch import Batch, Moment
+from connectors.sources.mysql.batch import Batch, Moment, portions
 from connectors.sources.mysql.catalogue import describe
-from connectors.sources.mysql.chunks import TableChunks, read_rows
+from connectors.sources.mysql.chunks import TABLES, TableChunks, asker, changes_of, open_rows, read_rows
 from connectors.sources.mysql.codec import EventFacts, TableCodec
-from connectors.sources.mysql.connection import Address, PacketBuffer, connect, cut, translated
+from connectors.sources.mysql.connection import Address, connect, cut
 from connectors.sources.mysql.plan import Plan
 from connectors.sources.mysql.position import Position
 from connectors.sources.mysql.preflight import Ask, Server, latest
 from connectors.sources.mysql.reader import SourceReader
-from connectors.sources.mysql.updates import Change
 
-__all__ = ["Progress", "SnapshotDone", "SnapshotReader", "asker", "changes_of", "open_rows"]
+__all__ = ["Progress", "SnapshotDone", "SnapshotReader"]
 
 logger = logging.getLogger(__name__)
-
-_TABLES: Final = (
-    "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE'"
-    " ORDER BY TABLE_SCHEMA, TABLE_NAME"
-)
-
-
-_MESSAGE_BYTES: Final = 64 * 1024
-"""Most bytes of a message with several rows, about; a broker takes a megabyte by default."""
 
 
 class SnapshotDone(ConnectError):  # noqa: N818 - nothing went wrong
@@ -135,7 +124,7 @@ class SnapshotReader(SourceReader):
                 return
             ask = asker(connection, self._address)
             progress = self._begin(ask)
-            tables = [(d, t) for d, t in ask(_TABLES) if self._plan.filter.table(d, t) and (d, t) >= progress.table]
+            tables = [(d, t) for d, t in ask(TABLES) if self._plan.filter.table(d, t) and (d, t) >= progress.table]
             for database, name in tables:
                 self._table(connection, ask, database, name)
                 if self._stopped:
@@ -219,7 +208,7 @@ class SnapshotReader(SourceReader):
         self._message_id += 1
         facts = EventFacts(now_ms // 1000 * 1000, now_ms, self._message_id, self.position.gtids)
         changes = changes_of(codec, rows, self._plan.snapshot_type)
-        for some in _portions(changes) if self._plan.per_event else (changes,):
+        for some in portions(changes) if self._plan.per_event else (changes,):
             self._batch.emit(codec, some, facts, Moment("snapshot:", self.progress.rows, self._batch.ts_us))
             self.progress = replace(self.progress, rows=self.progress.rows + len(some))
         if len(self._batch.records) >= self._max_batch or self._batch.size >= self._max_batch_bytes:
@@ -250,47 +239,3 @@ class SnapshotReader(SourceReader):
         self._put()
         self.done = True
         self.fail(SnapshotDone())
-
-
-def _portions(changes: Sequence[Change]) -> Iterator[list[Change]]:
-    """Split rows into messages of a size that brokers take."""
-    some: list[Change] = []
-    size = 0
-    for change in changes:
-        if size + len(change.row) > _MESSAGE_BYTES and some:
-            yield some
-            some, size = [], 0
-        some.append(change)
-        size += len(change.row)
-    if some:
-        yield some
-
-
-def open_rows(address: Address) -> Any:
-    """Open a connection for queries whose rows are decoded from its socket's bytes."""
-    # Without decoders the few other queries give the server's texts.
-    connection: Any = connect(address, conv=encoders)
-    connection._rfile = PacketBuffer(connection._sock)
-    return connection
-
-
-def asker(connection: pymysql.Connection[Any], address: Address) -> Ask:
-    """Return what runs queries on a connection."""
-
-    def ask(sql: str, *values: Any) -> Sequence[Sequence[Any]]:
-        with translated(address), connection.cursor() as cursor:
-            cursor.execute(sql, values or None)
-            return list(cursor.fetchall())
-
-    return ask
-
-
-def changes_of(codec: TableCodec, rows: list[Any], kind: str) -> list[Change]:
-    """Return the changes that rows of a snapshot are; rows that the filter leaves out are not among them."""
-    wants, partition_of = codec.updates.wants, codec.updates.partition_of
-    if not codec.rules.looked_at:
-        partition = partition_of(())
-        return [Change(row, key, variant, kind, None, partition) for row, key, variant in rows]
-    return [
-        Change(row, key, variant, kind, None, partition_of(seen)) for row, key, variant, seen in rows if wants(seen)
-    ]

@@ -14,6 +14,7 @@ from connectors.api.record import SourceRecord
 from connectors.api.source import SourceTask
 from connectors.sources.mysql.charsets import Charsets
 from connectors.sources.mysql.connection import BinlogChannel, PurgedError, connect, translated
+from connectors.sources.mysql.incremental import IncrementalSnapshot
 from connectors.sources.mysql.locate import at_time
 from connectors.sources.mysql.options import Settings, read_settings
 from connectors.sources.mysql.plan import Plan
@@ -47,6 +48,7 @@ class MySqlBinlogTask(SourceTask):
         self._progress: Progress | None = None
         self._finished = False
         self._clock_us = 0
+        self._incremental: dict[str, Any] | None = None
         self._unstored = False
 
     def start(self, props: Props) -> None:
@@ -67,6 +69,7 @@ class MySqlBinlogTask(SourceTask):
                 self._progress = Progress.from_offset(stored | position.to_offset())
                 if self._progress is None:
                     self._position = position
+                    self._incremental = stored.get("incremental")
                     self._finished = settings.snapshot_mode == "initial_only"
             elif not settings.snapshot:
                 self._position = self._first(settings.start, server, ask)
@@ -116,6 +119,8 @@ class MySqlBinlogTask(SourceTask):
             self._progress = reader.stored
         else:
             self._position = reader.position
+        if isinstance(reader, BinlogReader) and reader.incremental is not None:
+            self._incremental = reader.incremental.state
         reader.stop()
         self._reader = None
 
@@ -170,7 +175,10 @@ class MySqlBinlogTask(SourceTask):
         if self._position is None:
             reader = SnapshotReader(plan, server, settings.address, self._progress, clock_us=self._clock_us, **bounds)
         else:
-            reader = BinlogReader(plan, self._position, self._open_channel, **bounds)
+            incremental = None
+            if plan.signal_table is not None:
+                incremental = IncrementalSnapshot(plan, server, settings.address, self._incremental)
+            reader = BinlogReader(plan, self._position, self._open_channel, incremental, **bounds)
         self._reader = reader
         reader.start()
         return reader
