@@ -81,6 +81,9 @@ class _Context:
     def offset(self, _partition: Any) -> None:
         return None
 
+    def gauge(self, _name: str, _value: float) -> None:
+        return None
+
 
 def main() -> int:
     """Run the benchmark."""

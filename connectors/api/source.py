@@ -53,6 +53,14 @@ class SourceTaskContext(Protocol):
     def configs(self) -> dict[str, str]:
         """Return the task's present configuration, secrets resolved."""
 
+    def gauge(self, name: str, value: float) -> None:
+        """Show a figure of the plugin under `/metrics`, as `connect_source_<name>`. May be called from any thread.
+
+        Args:
+            name: Snake case, with its unit at the end, e.g. `lag_seconds`.
+            value: The figure now.
+        """
+
 
 class SourceConnector(Connector):
     """A connector whose tasks are `SourceTask`s."""

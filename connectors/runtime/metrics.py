@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-__all__ = ["REGISTRY", "TableSeries", "TaskMetrics"]
+__all__ = ["REGISTRY", "TableSeries", "TaskMetrics", "source_gauge"]
 
 REGISTRY = CollectorRegistry()
 _LABELS = ("connector", "task")
@@ -34,6 +36,18 @@ _ANSWER = Histogram(
 _AGE = Gauge(
     "connect_sink_table_lag_seconds", "From the change in the source to its storing.", _TABLE, registry=REGISTRY
 )
+
+
+_FIGURES: dict[str, Gauge] = {}
+_FIGURES_LOCK = threading.Lock()
+
+
+def source_gauge(connector: str, task: int, name: str) -> Gauge:
+    """Return the series `connect_source_<name>` of a task, which its plugin sets."""
+    with _FIGURES_LOCK:
+        if name not in _FIGURES:
+            _FIGURES[name] = Gauge(f"connect_source_{name}", "Told by the source.", _LABELS, registry=REGISTRY)
+    return _FIGURES[name].labels(connector, str(task))
 
 
 class TableSeries:

@@ -6,6 +6,7 @@ import threading
 from typing import Any, Literal
 
 from connectors.api.record import SourceRecord
+from connectors.runtime.metrics import source_gauge
 from connectors.runtime.task import TaskSpec
 
 __all__ = ["Pairs", "SourceContext", "StoredOffsets", "Transactions"]
@@ -78,7 +79,12 @@ class SourceContext:
         self.connector = spec.task_id.connector
         self.offset_storage_reader = stored
         self._props = spec.plugin_props
+        self._number = spec.task_id.number
 
     def configs(self) -> dict[str, str]:
         """Return the task's configuration."""
         return dict(self._props)
+
+    def gauge(self, name: str, value: float) -> None:
+        """Show a figure of the plugin."""
+        source_gauge(self.connector, self._number, name).set(value)

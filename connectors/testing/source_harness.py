@@ -35,9 +35,13 @@ class _Context:
         self.offset_storage_reader = offsets
         self.transaction_context = None
         self._props = props
+        self.gauges: dict[str, float] = {}
 
     def configs(self) -> dict[str, str]:
         return dict(self._props)
+
+    def gauge(self, name: str, value: float) -> None:
+        self.gauges[name] = value
 
 
 class SourceHarness:

@@ -68,6 +68,10 @@ class ChangeStream:
         self._skipped = {name.upper() for name in plan.rules.skipped} | plan.rules.skipped
         self._raw = b""
         self._reached = position.pos
+        self.events = self.rows = self.transactions = 0
+        """What was read since the start."""
+        self.last_event_s = 0
+        """Time of the last event in seconds since 1970, as the server has it; 0 before the first one."""
         self.incremental: IncrementalSnapshot | None = None
         """Snapshots that go on beside the stream."""
         self._message_id = 0
@@ -169,6 +173,9 @@ class ChangeStream:
         """
         seconds, kind, server_id, size, next_pos, flags = e.HEADER(event)
         self._raw = event
+        self.events += 1
+        if seconds:  # heartbeats and events made for the stream have none
+            self.last_event_s = seconds
         if next_pos:
             self._reached = next_pos
         self._event_start = next_pos - size if next_pos else 0
@@ -207,6 +214,7 @@ class ChangeStream:
 
     def _commit(self, next_pos: int, seconds: int) -> None:
         """Move the boundary behind the transaction. Only here are event positions true in every server (P5)."""
+        self.transactions += 1
         end = self._monitor.end(seconds * 1000) if self._monitor is not None else None
         if end is not None:
             self._batch.plain(end)
@@ -363,6 +371,7 @@ class ChangeStream:
         place = f"{self._file}:{self._pos}:"
         batch.emit(codec, changes, facts, Moment(place, self._rows, self._commit_us(seconds)))
         self._rows += len(changes)
+        self.rows += len(changes)
         if self.incremental is not None:
             self.incremental.saw(codec, changes)
         if monitor is not None:

@@ -86,6 +86,12 @@ class RecordQueue:
             self._changed.notify_all()
             return records
 
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Records and bytes that wait to be taken."""
+        with self._changed:
+            return sum(len(batch) for batch, _ in self._batches), self._bytes
+
     def close(self) -> None:
         """Wake both sides for good."""
         with self._changed:
@@ -150,6 +156,11 @@ class SourceReader(ABC):
             if self._thread.is_alive():
                 raise FatalError(f"the thread {self._thread.name} did not stop")
 
+    def figures(self) -> dict[str, float]:
+        """Return what to show of the reader, by name."""
+        records, size = self._queue.waiting
+        return {"queue_records": records, "queue_bytes": size}
+
     @abstractmethod
     def work(self) -> None:
         """Fill the queue. Errors go to `poll`, after the records before them."""
@@ -208,6 +219,7 @@ class BinlogReader(SourceReader):
     ) -> None:
         super().__init__(plan, position, **bounds)
         self._open_channel = open_channel
+        self._channel: BinlogChannel | None = None
         self._stream = ChangeStream(plan, position)
         self._stream.incremental = self.incremental = incremental
 
@@ -216,9 +228,31 @@ class BinlogReader(SourceReader):
         """Where the reader stands, for messages."""
         return self._stream.place
 
+    @property
+    def reached(self) -> tuple[str, int]:
+        """File and position behind the last event."""
+        return self._stream.reached
+
+    def figures(self) -> dict[str, float]:
+        """Return what to show of the reader, by name."""
+        stream, channel = self._stream, self._channel
+        last = stream.last_event_s
+        behind = (channel is not None and channel.has_event) or stream.waiting
+        file, pos = stream.reached
+        return super().figures() | {
+            # Where nothing waits there is no lag, however long ago the last change was.
+            "lag_seconds": max(0.0, time.time() - last) if behind and last else 0.0,
+            "last_event_timestamp_seconds": last,
+            "binlog_file_number": int("0" + file.rpartition(".")[2]),
+            "binlog_position_bytes": pos,
+            "events_total": stream.events,
+            "rows_total": stream.rows,
+            "transactions_total": stream.transactions,
+        }
+
     def work(self) -> None:
         """Read until stopped."""
-        channel = self._open_channel(self.position)
+        self._channel = channel = self._open_channel(self.position)
         if not self.interruptible(channel.interrupt):
             return
         with closing(channel):

@@ -116,6 +116,11 @@ class SnapshotReader(SourceReader):
         self.done = False
         """Whether all rows were put into the queue."""
 
+    def figures(self) -> dict[str, float]:
+        """Return what to show of the reader, by name."""
+        rows = self.progress.rows if self.progress is not None else 0
+        return super().figures() | {"snapshot_rows_total": rows}
+
     def work(self) -> None:
         """Read all tables."""
         connection = open_rows(self._address)

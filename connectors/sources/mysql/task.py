@@ -14,6 +14,7 @@ from connectors.api.record import SourceRecord
 from connectors.api.source import SourceTask
 from connectors.sources.mysql.charsets import Charsets
 from connectors.sources.mysql.connection import BinlogChannel, PurgedError, connect, translated
+from connectors.sources.mysql.figures import Figures
 from connectors.sources.mysql.incremental import IncrementalSnapshot
 from connectors.sources.mysql.locate import at_time
 from connectors.sources.mysql.options import Settings, read_settings
@@ -74,6 +75,7 @@ class MySqlBinlogTask(SourceTask):
             elif not settings.snapshot:
                 self._position = self._first(settings.start, server, ask)
                 self._unstored = True
+        self._figures = Figures(self.context.gauge, self._queries)
         self._read_on()
 
     def poll(self) -> list[SourceRecord] | None:
@@ -86,6 +88,7 @@ class MySqlBinlogTask(SourceTask):
         if self._lost:
             self._find_again()
         reader = self._reader or self._read_on()
+        self._figures.show(reader)
         try:
             return reader.get(_POLL_S)
         except SnapshotDone:

@@ -60,6 +60,7 @@ class Context:
 
     connector: str
     stored: dict[str, Any] | None = None
+    gauges: dict[str, float] = field(default_factory=dict)
 
     @property
     def offset_storage_reader(self) -> Context:
@@ -73,6 +74,9 @@ class Context:
 
     def configs(self) -> dict[str, str]:
         return {}
+
+    def gauge(self, name: str, value: float) -> None:
+        self.gauges[name] = value
 
 
 @dataclass

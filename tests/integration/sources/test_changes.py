@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import orjson
@@ -224,3 +225,21 @@ def test_rows_written_by_a_statement_are_refused(database: Database, schema: str
         with pytest.raises(Exception, match=rf"{schema}\.p were changed by a statement") as caught:
             source.wait(1)
     assert type(caught.value).__name__ == "FatalError"
+
+
+def test_the_source_shows_how_far_it_is(database: Database, schema: str, table: str) -> None:
+    with start(database, schema) as source:
+        database.run(f"INSERT INTO {table} VALUES (1,'a'),(2,'b')")
+        source.wait(2)
+        gauges = source.context.gauges
+        while "lag_bytes" not in gauges or gauges["rows_total"] < 2:
+            source.poll()
+        with database.connect() as cursor:
+            cursor.execute("SHOW BINARY LOG STATUS" if database.flavor == "mysql" else "SHOW MASTER STATUS")
+            file, pos = cursor.fetchone()[:2]
+    assert gauges["transactions_total"] >= 1
+    assert gauges["events_total"] > gauges["rows_total"] == 2
+    assert (gauges["binlog_file_number"], gauges["binlog_position_bytes"]) <= (int(file.rpartition(".")[2]), pos)
+    assert 0 <= gauges["lag_seconds"] < 60
+    assert time.time() - gauges["last_event_timestamp_seconds"] < 60
+    assert gauges["queue_records"] == gauges["queue_bytes"] == gauges["snapshot_running"] == 0
