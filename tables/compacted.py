@@ -72,6 +72,8 @@ class CompactedTopic(Service):  # type: ignore[misc]
             **self._client,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            # Other requests wait behind a fetch that waits for records, so a start is as slow as this.
+            fetch_max_wait_ms=100,
             isolation_level="read_committed" if self._transactional else "read_uncommitted",
         )
         await self._consumer.start()

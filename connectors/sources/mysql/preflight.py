@@ -13,7 +13,7 @@ from typing import Any, Final
 from connectors.api.errors import ConfigError
 from connectors.sources.mysql.position import Position
 
-__all__ = ["Ask", "Server", "earliest", "given", "inspect", "latest", "problems"]
+__all__ = ["Ask", "Server", "earliest", "executed", "given", "inspect", "latest", "problems"]
 
 Ask = Callable[..., Sequence[Sequence[Any]]]
 """Runs a query with the values for its placeholders and returns all its rows."""
@@ -123,7 +123,7 @@ def inspect(ask: Ask, address: str) -> Server:
     flavor = "mariadb" if "mariadb" in variables.get("version", "").lower() else "mysql"
     identity = variables.get("server_uuid") or variables.get("server_uid") or f"id {variables.get('server_id', '')}"
     return Server(
-        flavor, variables.get("version", ""), identity, _executed(ask, flavor), _collations(ask, flavor), variables
+        flavor, variables.get("version", ""), identity, executed(ask, flavor), _collations(ask, flavor), variables
     )
 
 
@@ -132,7 +132,8 @@ def _account(current_user: str) -> str:
     return f"'{name}'@'{host}'"
 
 
-def _executed(ask: Ask, flavor: str) -> str:
+def executed(ask: Ask, flavor: str) -> str:
+    """Return the GTIDs that a server executed; empty where it has none."""
     variable = "gtid_binlog_pos" if flavor == "mariadb" else "gtid_executed"
     return "".join(str(ask(f"SELECT @@GLOBAL.{variable}")[0][0]).split())
 
@@ -155,12 +156,15 @@ def _collations(ask: Ask, flavor: str) -> dict[int, str]:
 
 def latest(ask: Ask, server: Server) -> Position:
     """Return the end of the binlog."""
+    # Asked first, so that it is never ahead of the position.
+    before = executed(ask, server.flavor) if server.flavor == "mariadb" else ""
     # SHOW MASTER STATUS went with MySQL 8.4, its successor came with 8.2.
     new = server.flavor == "mysql" and _version(server.version) >= (8, 2)
     row = ask("SHOW BINARY LOG STATUS" if new else "SHOW MASTER STATUS")[0]
     file, pos = str(row[0]), int(row[1])
     if server.flavor == "mariadb":
-        gtids = str(ask("SELECT BINLOG_GTID_POS(%s, %s)", file, pos)[0][0] or "")
+        # At the very start of a file MariaDB does not tell.
+        gtids = str(ask("SELECT BINLOG_GTID_POS(%s, %s)", file, pos)[0][0] or "") or before
     else:
         gtids = "".join(str(row[4]).split())
     return Position(file, pos, gtids=gtids, server=server.identity)

@@ -31,7 +31,7 @@ from connectors.sources.mysql.codec import EventFacts, TableCodec
 from connectors.sources.mysql.connection import Address, connect, cut
 from connectors.sources.mysql.plan import Plan
 from connectors.sources.mysql.position import Position
-from connectors.sources.mysql.preflight import Ask, Server, latest
+from connectors.sources.mysql.preflight import Ask, Server, executed, latest
 from connectors.sources.mysql.reader import SourceReader
 
 __all__ = ["Progress", "SnapshotDone", "SnapshotReader"]
@@ -161,10 +161,11 @@ class SnapshotReader(SourceReader):
     def _start(self, ask: Ask) -> Position:
         start = "START TRANSACTION WITH CONSISTENT SNAPSHOT"
         if self._server.flavor == "mariadb":
+            before = executed(ask, "mariadb")
             ask(start)
             status = {str(n).lower(): str(v) for n, v in ask("SHOW STATUS LIKE 'binlog_snapshot_%'")}
             file, pos = status["binlog_snapshot_file"], int(status["binlog_snapshot_position"])
-            gtids = str(ask(f"SELECT BINLOG_GTID_POS('{file}', {pos})")[0][0] or "")
+            gtids = str(ask(f"SELECT BINLOG_GTID_POS('{file}', {pos})")[0][0] or "") or before
             return replace(self.position, file=file, pos=pos, gtids=gtids)
         if self._server.variables.get("gtid_mode", "OFF") == "ON":
             gtids = "".join(str(ask("SELECT @@GLOBAL.gtid_executed")[0][0]).split())

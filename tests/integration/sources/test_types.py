@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from typing import NamedTuple
 
@@ -245,3 +246,89 @@ def test_a_minimal_image_is_as_bare_as_in_canal(database: Database, schema: str)
     update = source.messages()[1]
     assert (update["data"], update["old"], update["pkNames"]) == ([{"v": "11"}], [{}], None)
     assert list(update["sqlType"]) == list(update["mysqlType"]) == ["v"]
+
+
+def random_values(draw: random.Random) -> dict[str, tuple[str, str]]:
+    """A column and a literal of each kind, drawn anew for each row."""
+    text = "".join(draw.choice("aZ0 '\\\"%_é中😀\n\t\x01") for _ in range(draw.randrange(12)))
+    raw = draw.randbytes(draw.randrange(12)).hex()
+    digits = f"{draw.choice('-+')}{draw.randrange(10 ** draw.randrange(1, 16))}.{draw.randrange(10**9):09d}"
+    day = f"{draw.randrange(1, 9999):04d}-{draw.randrange(1, 13):02d}-{draw.randrange(1, 29):02d}"
+    clock = f"{draw.randrange(24):02d}:{draw.randrange(60):02d}:{draw.randrange(60):02d}.{draw.randrange(10**6):06d}"
+    long_time = f"{draw.choice(['', '-'])}{draw.randrange(838)}:{clock[3:]}"
+    encoded = f"_utf8mb4 x'{text.encode().hex()}'"
+    latin = "".join(char for char in text if ord(char) < 256).encode("latin-1").hex()
+    values = {
+        "bigint": str(draw.randrange(-(2**63), 2**63)),
+        "bigint unsigned": str(draw.randrange(2**64)),
+        "mediumint": str(draw.randrange(-(2**23), 2**23)),
+        "int unsigned": str(draw.randrange(2**32)),
+        "tinyint unsigned": str(draw.randrange(256)),
+        "decimal(25,9)": digits,
+        "decimal(38,13)": digits,
+        "decimal(9,9)": "0." + digits.partition(".")[2],
+        "double": f"{draw.uniform(-1, 1) * 10.0 ** draw.randrange(-300, 300)!r}",
+        "float": f"{draw.uniform(-1, 1) * 10.0 ** draw.randrange(-30, 30)!r}",
+        "date": f"'{day}'",
+        "datetime(6)": f"'{day} {clock}'",
+        "datetime(3)": f"'{day} {clock}'",
+        "timestamp(6) null": f"FROM_UNIXTIME({draw.randrange(1, 2**31 - 1)}.{draw.randrange(10**6):06d})",
+        "timestamp null": f"FROM_UNIXTIME({draw.randrange(1, 2**31 - 1)})",
+        "time(6)": f"'{long_time}'",
+        "time(1)": f"'{long_time[:-5]}'",
+        "year": str(draw.choice([0, *range(1901, 2156)])),
+        "bit(37)": str(draw.randrange(2**37)),
+        "enum('x','y','z')": str(draw.randrange(1, 4)),
+        "set('a','b','c','d','e','f','g','h','i')": str(draw.randrange(512)),
+        "varchar(50)": encoded,
+        "char(50)": encoded,
+        "text charset utf16": encoded,
+        "varchar(50) charset latin1": f"_latin1 x'{latin}'",
+        "varbinary(20)": f"x'{raw}'",
+        "binary(13)": f"x'{raw}'",
+        "longblob": f"x'{raw * 40}'",
+        "point": f"POINT({draw.randrange(-99, 99)}, {draw.random()})",
+    }
+    return {f"c{n}": (column, value) for n, (column, value) in enumerate(values.items())}
+
+
+def test_the_binlog_and_select_agree_on_random_values(database: Database, schema: str) -> None:
+    draw = random.Random(7)
+    rows = [random_values(draw) for _ in range(120)]
+    columns = ", ".join(f"{name} {column}" for name, (column, _) in rows[0].items())
+    statements = [
+        "SET SESSION sql_mode = 'NO_ENGINE_SUBSTITUTION', time_zone = '+00:00'",
+        f"CREATE TABLE {schema}.t (id int PRIMARY KEY, {columns}) CHARSET utf8mb4",
+    ]
+    for number, row in enumerate(rows):
+        literals = [value if draw.random() > 0.1 else "NULL" for _, value in row.values()]
+        statements.append(f"INSERT INTO {schema}.t VALUES ({number}, {', '.join(literals)})")
+    options = {"table_include_list": rf"{schema}\..*", "time_zone": "America/New_York", "skipped_operations": "ddl"}
+    with running(database.props(start_position="latest", **options), schema) as source:
+        database.run(*statements)
+        streamed = source.wait_rows(len(rows), timeout_s=60)
+    with running(database.props(**options), schema) as source:
+        selected = source.wait_rows(len(rows))
+    for one, other in zip(streamed, selected, strict=True):
+        assert one["data"] == other["data"]
+        assert [one[name] for name in ("mysqlType", "sqlType", "pkNames")] == [
+            other[name] for name in ("mysqlType", "sqlType", "pkNames")
+        ]
+
+
+def test_a_character_set_that_cannot_be_read_stops_its_table_alone(database: Database, schema: str) -> None:
+    database.run(
+        f"CREATE TABLE {schema}.a (id int PRIMARY KEY, x varchar(9) CHARSET armscii8)",
+        f"CREATE TABLE {schema}.b (id int PRIMARY KEY)",
+    )
+    options = {"table_include_list": rf"{schema}\..*", "start_position": "latest"}
+    with running(database.props(**options), schema) as source:
+        source.tolerant = True
+        database.run(f"INSERT INTO {schema}.a VALUES (1, 'x')", f"INSERT INTO {schema}.b VALUES (2)")
+        source.wait(1)
+    assert "column x varchar(9) has the character set armscii8, which cannot be decoded" in str(source.errors[0].error)
+    assert [record.topic for record in source.records] == [f"{schema}.b"]
+    with running(database.props(**options, column_exclude_list=r".*\.x"), schema) as source:
+        database.run(f"INSERT INTO {schema}.a VALUES (2, 'x')")
+        source.wait(1)
+    assert source.messages()[0]["data"] == [{"id": "2"}]

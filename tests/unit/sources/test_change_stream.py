@@ -256,3 +256,33 @@ def shorten(event: bytes) -> bytes:
     """Take the checksum off, as events inside a payload have none."""
     size = struct.pack("<I", len(event) - 4)
     return event[:9] + size + event[13:-4]
+
+
+def test_positions_are_taken_from_the_end_of_a_transaction_alone() -> None:
+    """MariaDB from 11.4 on writes 0 as the position behind row events (P5)."""
+    log = Log()
+    stream = make(flavor="mariadb")
+    head = [log.format(), log.query("BEGIN")]
+    start = log.pos
+    inside = [log.event(e.TABLE_MAP, log.table_map("t")[19:-4], next_pos=0),
+              log.event(30, log.insert((1, "a"))[19:-4], next_pos=0)]  # fmt: skip
+    feed(stream, *head, *inside)
+    assert stream.position().events == 1
+    assert stream.position().pos < start
+    end = log.xid()
+    assert feed(stream, end).position().pos == log.pos
+
+
+def test_a_table_with_an_unknown_type_does_not_stop_the_others() -> None:
+    log = Log()
+    strange = log.table_map("strange", 9)[19:-4].replace(b"\2\3\x0f", b"\2\x03\xc8", 1)
+    events = [
+        log.format(),
+        log.event(e.TABLE_MAP, strange),
+        log.insert((1, "a"), table_id=9),
+        log.insert((2, "b"), table_id=9),
+    ]
+    records = feed(make(), *events, log.table_map("t"), log.insert((3, "c"))).take()
+    assert ["has the unknown type 200" in str(record.error) for record in records[:2]] == [True, True]
+    assert base64.b64decode(dict(records[0].headers)["connect.table.map"]) == strange
+    assert [record.key for record in records[2:]] == [b'{"id":"3"}']
