@@ -126,7 +126,8 @@ def _create(env: Mapping[str, str]) -> EnrichApp:
     kafka = KafkaSettings.from_env(env)
     stages = [(_with_prefix(config, kafka.prefix), build_steps(file, i)) for i, config in enumerate(file.config.stages)]
     app = EnrichApp(f"{kafka.prefix}{file.config.application.id}", **_settings(kafka, file.config.application.id))
-    app.intake = Enrichment(app, stages, kafka.librdkafka(), app.stop_with_error)
+    guarantee = file.config.application.processing_guarantee
+    app.intake = Enrichment(app, stages, kafka.librdkafka(), app.stop_with_error, guarantee)
     for config, _ in stages:
         _subscribe(app, config)
     return app

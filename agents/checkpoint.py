@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final
 
 from agents.request import ROW_NONE, AssignedPartition
+from agents.stable_offsets import StableOffsets
 from agents.stage import Stage
 from connectors.api.errors import RetriableError
 from tables.pending import Restored
@@ -20,6 +21,7 @@ from tables.pending import Restored
 __all__ = ["Checkpoint"]
 
 log = logging.getLogger(__name__)
+
 
 Commit = Callable[[Mapping[tuple[str, int], int]], Awaitable[bool]]
 
@@ -37,10 +39,14 @@ class Checkpoint:
         stage: The stage.
         commit: Commits offsets (topic, partition) -> next offset to read; false if the group has moved on.
         interval_s: Seconds between two checkpoints.
+        begin: Tells where partitions begin, where transactions do; None to leave that to the consumer.
     """
 
-    def __init__(self, stage: Stage, commit: Commit, *, interval_s: float = 1.0) -> None:
+    def __init__(
+        self, stage: Stage, commit: Commit, *, interval_s: float = 1.0, begin: StableOffsets | None = None
+    ) -> None:
         self._stage = stage
+        self._begin = begin
         self._commit_offsets = commit
         self._interval_s = interval_s
         # Two commits at a time could reach the broker in the wrong order and move the position back.
@@ -142,13 +148,23 @@ class Checkpoint:
         for delay_s in (*_RESTORE_RETRY_S, None):
             try:
                 # All parts of one assignment are revoked together, so the first one's signal is everybody's.
-                return await asyncio.to_thread(self._stage.table.restore, numbers, parts[0].abort)
+                return await asyncio.to_thread(self._look, parts, numbers)
             except RetriableError as error:
                 if delay_s is None:
                     raise
                 log.warning("%s; again in %s s", error, delay_s)
                 await asyncio.sleep(delay_s)
         raise RetriableError  # not reached: the last round returns or raises
+
+    def _look(self, parts: list[AssignedPartition], numbers: list[int]) -> dict[int, Restored]:
+        abort, begin = parts[0].abort, self._begin
+        if begin is None:
+            return self._stage.table.restore(numbers, abort)
+        begins = begin(numbers, abort)
+        for part in parts:
+            # What the consumer brings from before this was done in a transaction that ended meanwhile.
+            part.ledger.position = begins.get(part.number)
+        return self._stage.table.restore(numbers, abort, on_wait=lambda: begin.end_open(numbers))
 
     def _start(self, part: AssignedPartition, restored: Restored) -> None:
         for row in restored.unreadable:

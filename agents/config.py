@@ -138,9 +138,11 @@ class ApplicationConfig(_Strict):
 
     Attributes:
         id: Consumer group, and first part of the names of internal topics.
+        processing_guarantee: Faust's word: whether a reader of committed records may see an output twice after a crash.
     """
 
     id: Name = "enrich"
+    processing_guarantee: Literal["at_least_once", "exactly_once"] = "at_least_once"
 
 
 class EnrichConfig(_Strict):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final
 
 from faust.types import TP
@@ -14,9 +15,12 @@ from agents.checkpoint import Checkpoint
 from agents.config import StageConfig
 from agents.outputs import Outputs
 from agents.producer import Producer
+from agents.stable_offsets import StableOffsets
 from agents.stage import Stage
 from agents.steps import Steps
 from agents.topics import create_topics, wait_for_kafka
+from agents.transactional_producer import TransactionalProducer, group_metadata
+from agents.transactions import Transactions
 from tables.pending import pending_table
 
 __all__ = ["Enrichment"]
@@ -34,6 +38,7 @@ class Enrichment:
         stages: Their configurations, with the functions built from them.
         client: Connection options for librdkafka.
         fail: Stops the worker with a sentence.
+        guarantee: `at_least_once` or `exactly_once`.
     """
 
     def __init__(
@@ -42,6 +47,7 @@ class Enrichment:
         stages: Iterable[tuple[StageConfig, Steps]],
         client: Mapping[str, Any],
         fail: Callable[[str], None],
+        guarantee: str = "at_least_once",
     ) -> None:
         self._app = app
         self._declared = list(stages)
@@ -50,7 +56,13 @@ class Enrichment:
         self._topics = {config.input for config, _ in self._declared}
         self._stages: dict[str, Stage] = {}
         self._checkpoints: dict[str, Checkpoint] = {}
-        self._producer = Producer(self._client)
+        self._transactions: Transactions | None = None
+        if guarantee == "exactly_once":
+            own = TransactionalProducer(self._client, f"{app.conf.id}-{socket.gethostname()}")
+            self._producer: Producer = own
+            self._transactions = Transactions(own, self._group_metadata, fail)
+        else:
+            self._producer = Producer(self._client)
         self._room = asyncio.Event()
         self._ticks: list[asyncio.Task[None]] = []
 
@@ -64,16 +76,21 @@ class Enrichment:
         tables = [pending_table(self._app, config.name, self._client) for config, _ in self._declared]
         named = [(config, table.topic) for (config, _), table in zip(self._declared, tables, strict=True)]
         counts = await asyncio.to_thread(create_topics, admin, named)
-        self._producer.start(self._pump)
+        await self._producer.open(self._pump)
         for (config, steps), table in zip(self._declared, tables, strict=True):
             same = config.output is not None and counts[config.output] == counts[config.input]
             outputs = Outputs(self._producer, config.name, config.output, config.dead_letter, same)
-            stage = Stage(config, steps, outputs, table, self._fail, self._room)
+            transactional = self._transactions is not None
+            stage = Stage(config, steps, outputs, table, self._fail, self._room, transactional=transactional)
             await stage.open()
-            checkpoint = Checkpoint(stage, self._commit)
+            begin = StableOffsets(self._client, str(self._app.conf.id), config.input) if transactional else None
+            checkpoint = Checkpoint(stage, self._commit, begin=begin)
             self._stages[config.input] = stage
             self._checkpoints[config.input] = checkpoint
-            self._ticks.append(self._watch(checkpoint))
+            if self._transactions is None:
+                self._ticks.append(self._watch(checkpoint.run()))
+        if self._transactions is not None:
+            self._ticks.append(self._watch(self._transactions.run(self._stages.values())))
 
     async def stop(self) -> None:
         """Give all partitions up, commit what is safe, close the functions. The consumer must still be there."""
@@ -124,6 +141,13 @@ class Enrichment:
 
     async def revoked(self, partitions: set[TP]) -> None:
         """Give partitions up; Faust's rebalances are eager, so these are all that there are."""
+        if self._transactions is not None:
+            own = {self._stages[t]: numbers for t, numbers in _by_topic(partitions).items() if t in self._stages}
+            if self._app.consumer.is_member:
+                await self._transactions.revoke(own)
+            else:
+                await self._transactions.abandon(own)
+            return
         delivered = True
         for topic, numbers in _by_topic(partitions).items():
             checkpoint = self._checkpoints.get(topic)
@@ -155,8 +179,12 @@ class Enrichment:
             return False  # a rebalance has begun; the revocation that follows commits
         return bool(await consumer._commit(wanted))
 
-    def _watch(self, checkpoint: Checkpoint) -> asyncio.Task[None]:
-        task = asyncio.create_task(checkpoint.run())
+    def _group_metadata(self) -> bytes | None:
+        place = self._app.consumer.place_in_group
+        return None if place is None else group_metadata(str(self._app.conf.id), *place)
+
+    def _watch(self, run: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(run)
 
         def ended(done: asyncio.Task[None]) -> None:
             if not done.cancelled() and (error := done.exception()) is not None:

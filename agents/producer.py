@@ -67,6 +67,10 @@ class Producer:
         self._on_room = on_room
         self._timer = asyncio.get_running_loop().call_later(_IDLE_POLL_S, self._poll)
 
+    async def open(self, on_room: Callable[[], None]) -> None:
+        """Connect; a coroutine because the transactional producer has to wait here."""
+        self.start(on_room)
+
     @property
     def outstanding(self) -> int:
         """Records handed over and not yet delivered."""
@@ -111,12 +115,7 @@ class Producer:
             "timestamp": timestamp_ms,
             "on_delivery": on_delivery,
         }
-        if self._overflow:
-            self._overflow.append(record)
-        else:
-            self._hand_over(record)
-        if not self._busy:
-            self._poll_soon()
+        self._enqueue(record)
 
     async def flush(self, timeout_s: float) -> bool:
         """Wait until everything handed over so far is answered; false if the time is up first."""
@@ -147,6 +146,14 @@ class Producer:
         if self._producer is not None:
             self._producer.flush(0)
             self._producer = None
+
+    def _enqueue(self, record: dict[str, Any]) -> None:
+        if self._overflow:
+            self._overflow.append(record)
+        else:
+            self._hand_over(record)
+        if not self._busy:
+            self._poll_soon()
 
     def _hand_over(self, record: dict[str, Any]) -> None:
         assert self._producer is not None, "start comes before send"

@@ -45,6 +45,7 @@ class Stage:
         table: Pending requests.
         fail: Called once with a sentence when the worker must stop.
         room: Set when a partition may be fetched again.
+        transactional: Whether a commit makes outputs visible, so that handing them over is as good as delivery.
     """
 
     def __init__(
@@ -55,7 +56,10 @@ class Stage:
         table: PendingTable,
         fail: Callable[[str], None],
         room: asyncio.Event,
+        *,
+        transactional: bool = False,
     ) -> None:
+        self._transactional = transactional
         self.config = config
         self.table = table
         self.outputs = outputs
@@ -219,6 +223,8 @@ class Stage:
         for result, value in encoded:
             self.outputs.send(source, result, value, done)
             request.left += 1
+        if self._transactional:
+            self._finish(request)
 
     def _on_failure(self, request: Request, error: BaseException) -> None:
         message = request.message
@@ -232,6 +238,8 @@ class Stage:
             name = _DECODER if request.error is error else self.operator.name
             self.outputs.send_dead_letter(message, error, name, partial(self._delivered, request))
             request.left += 1
+            if self._transactional:
+                self._finish(request)
         elif not request.left:
             self._finish(request)
 
@@ -240,7 +248,7 @@ class Stage:
             self._undelivered("an output", request, error)
             return
         request.left -= 1
-        if not request.left:
+        if not request.left and not self._transactional:
             self._finish(request)
 
     def _finish(self, request: Request) -> None:

@@ -61,6 +61,20 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         """
         return bool(self._ensure_consumer()._coordinator.generation == self.app.consumer_generation_id)
 
+    @property
+    def place_in_group(self) -> tuple[int, str] | None:
+        """Generation and member id with which offsets may be committed now, or None."""
+        if not self.is_member:
+            return None
+        coordinator = self._ensure_consumer()._coordinator
+        return int(coordinator.generation), str(coordinator.member_id)
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # Outputs of an aborted transaction are no input, whatever our own guarantee is.
+        consumer._isolation_level = "read_committed"
+        return consumer
+
     async def _commit(self, offsets: Any) -> bool:
         return self.is_member and bool(await super()._commit(offsets))
 
@@ -102,6 +116,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     def is_member(self) -> bool:
         """Whether the group still counts us in with the assignment that we work on."""
         return cast(ConsumerThread, self._thread).is_member
+
+    @property
+    def place_in_group(self) -> tuple[int, str] | None:
+        """Generation and member id with which offsets may be committed now, or None."""
+        return cast(ConsumerThread, self._thread).place_in_group
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Let the stages commit what is safe, while the group still accepts it.

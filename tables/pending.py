@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -33,6 +34,8 @@ CHANGELOG_CONFIG: Final[dict[str, str]] = {
 
 _FATAL: Final = frozenset({ck.KafkaError.UNKNOWN_TOPIC_OR_PART, ck.KafkaError._UNKNOWN_PARTITION})
 _POLL_S: Final = 0.5
+_ENDS_S: Final = 15.0
+_PATIENCE_S: Final = 3.0
 
 
 class _App(Protocol):
@@ -85,21 +88,34 @@ class PendingTable:
         self.topic = topic
         self._client = dict(client)
 
-    def restore(self, partitions: Collection[int], stop: threading.Event) -> dict[int, Restored]:
+    def restore(
+        self, partitions: Collection[int], stop: threading.Event, on_wait: Callable[[], None] | None = None
+    ) -> dict[int, Restored]:
         """Read partitions of the changelog to their present end. Blocks; to be called in a thread.
 
         Args:
             partitions: Which.
             stop: Set from elsewhere to give up early; the result is then of no use.
+            on_wait: Called once if the end is not reached for seconds, as a transaction is open there; may end it.
 
         Raises:
             RetriableError: Kafka refuses, e.g. because the topic is gone.
         """
         latest: dict[int, dict[bytes, tuple[int, bytes]]] = {partition: {} for partition in partitions}
-        consumer = ck.Consumer(
+        consumer = self._consumer(f"{self.topic}-restore")
+        try:
+            ends = self._ends(partitions)
+            consumer.assign([ck.TopicPartition(self.topic, p, ck.OFFSET_BEGINNING) for p in partitions])
+            self._read(consumer, latest, ends, stop, on_wait)
+        finally:
+            consumer.close()
+        return {partition: _decode(self.topic, partition, rows) for partition, rows in latest.items()}
+
+    def _consumer(self, group: str) -> ck.Consumer:
+        return ck.Consumer(
             {
                 **self._client,
-                "group.id": f"{self.topic}-restore",  # librdkafka wants one; nothing is ever committed or joined
+                "group.id": group,  # librdkafka wants one; nothing is ever committed or joined
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "auto.offset.reset": "earliest",
@@ -107,23 +123,42 @@ class PendingTable:
                 "queued.max.messages.kbytes": 8192,
             }
         )
+
+    def _ends(self, partitions: Collection[int]) -> dict[int, int]:
+        # The broker's end, not the end of what is committed: an open transaction of the former owner may still commit
+        # rows that lie between the two.
+        options = {**self._client, "group.id": f"{self.topic}-restore", "isolation.level": "read_uncommitted"}
+        consumer = ck.Consumer(options)
         try:
-            consumer.assign([ck.TopicPartition(self.topic, p, ck.OFFSET_BEGINNING) for p in partitions])
-            self._read(consumer, latest, stop)
+            return {
+                number: consumer.get_watermark_offsets(ck.TopicPartition(self.topic, number), timeout=_ENDS_S)[1]
+                for number in partitions
+            }
+        except ck.KafkaException as error:
+            raise RetriableError(f"pending changelog {self.topic}: {error.args[0].str()}") from None
         finally:
             consumer.close()
-        return {partition: _decode(self.topic, partition, rows) for partition, rows in latest.items()}
 
     def _read(
-        self, consumer: ck.Consumer, latest: dict[int, dict[bytes, tuple[int, bytes]]], stop: threading.Event
+        self,
+        consumer: ck.Consumer,
+        latest: dict[int, dict[bytes, tuple[int, bytes]]],
+        ends: Mapping[int, int],
+        stop: threading.Event,
+        on_wait: Callable[[], None] | None,
     ) -> None:
-        unfinished = set(latest)
+        unfinished = {number for number in latest if ends[number] > 0}
+        patience = time.monotonic() + _PATIENCE_S
         while unfinished and not stop.is_set():
+            if on_wait is not None and time.monotonic() > patience:
+                on_wait()
+                on_wait = None
             for record in consumer.consume(1000, _POLL_S):
                 error = record.error()
                 if error is not None:
-                    self._on_error(error, record, unfinished)
+                    self._on_error(error, record, ends, unfinished)
                     continue
+                patience = time.monotonic() + _PATIENCE_S
                 rows = latest[record.partition() or 0]
                 key, value = record.key() or b"", record.value()
                 if value is None:
@@ -131,10 +166,13 @@ class PendingTable:
                 else:
                     rows[key] = (record.offset() or 0, value)
 
-    def _on_error(self, error: ck.KafkaError, record: ck.Message, unfinished: set[int]) -> None:
+    def _on_error(
+        self, error: ck.KafkaError, record: ck.Message, ends: Mapping[int, int], unfinished: set[int]
+    ) -> None:
         # The end is told by the broker rather than counted, so holes of compaction or transactions do not matter.
         if error.code() == ck.KafkaError._PARTITION_EOF:
-            unfinished.discard(record.partition())
+            if (record.offset() or 0) >= ends[record.partition()]:
+                unfinished.discard(record.partition())
         elif error.fatal() or error.code() in _FATAL:
             raise RetriableError(f"pending changelog {self.topic}: {error.str()}")
         else:
