@@ -176,10 +176,14 @@ class Producer:
         if not had_room and self.has_room:
             self._on_room()
 
+    def _serve(self, producer: ck.Producer) -> None:
+        """Have delivery callbacks called."""
+        producer.poll(0)
+
     def _drain(self) -> None:
         if self._producer is None:
             return
-        self._producer.poll(0)
+        self._serve(self._producer)
         for _ in range(len(self._overflow)):
             before = len(self._overflow)
             record = self._overflow.popleft()

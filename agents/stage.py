@@ -294,6 +294,8 @@ class Stage:
     def _undelivered(self, what: str, request: Request, error: ck.KafkaError) -> None:
         if self.partitions.get(request.partition.number) is not request.partition:
             return  # the next owner of the partition does it again
+        if self._transactional:
+            return  # the commit fails with it, and begins anew from the last one
         message = request.message
         place = f"{message.topic}-{message.partition}@{message.offset}"
         self.stop_worker(f"stage {self.config.name}, {place}: {what} was not delivered: {error.str()}")

@@ -31,6 +31,9 @@ _LOST: Final = frozenset(
         ck.KafkaError.UNKNOWN_MEMBER_ID,
         ck.KafkaError.REBALANCE_IN_PROGRESS,
         ck.KafkaError.FENCED_INSTANCE_ID,
+        ck.KafkaError._FENCED,
+        ck.KafkaError.PRODUCER_FENCED,
+        ck.KafkaError.INVALID_PRODUCER_EPOCH,
     }
 )
 
@@ -150,12 +153,18 @@ class TransactionalProducer(Producer):
             self._client.begin_transaction()
         except ck.KafkaException as error:
             log.warning("This worker goes on with a new producer: %s", error.args[0].str())
-            self._client.poll(0)  # callbacks of what was purged
+            self._serve(self._client)  # callbacks of what was purged
             self._new_identity()
             self._producer = ck.Producer(self._options, logger=log)
             await self._begin_first()
         self._sealed = False
         self.dirty = False
+
+    def _serve(self, producer: ck.Producer) -> None:
+        try:
+            super()._serve(producer)
+        except ck.KafkaException as error:  # fatal, e.g. fenced: the commit says so too, and there it is handled
+            log.debug("The transactional producer: %s", error)
 
     def _new_identity(self) -> None:
         self.transactional_id = f"{self._name}-{uuid4().hex[:12]}"
