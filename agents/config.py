@@ -5,9 +5,19 @@ from __future__ import annotations
 import time
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from agents.async_io.retry import RetryStrategy, exponential_backoff, fixed_delay
+from agents.async_io.policy import FailurePolicy, TimeoutPolicy
+from agents.config_options import (
+    AdaptiveConfig,
+    BatchConfig,
+    CacheConfig,
+    ExponentialRetry,
+    FixedRetry,
+    RateLimitConfig,
+    Strict,
+    WatermarkConfig,
+)
 
 __all__ = ["ApplicationConfig", "EnrichConfig", "ExponentialRetry", "FixedRetry", "StageConfig", "StepConfig"]
 
@@ -15,71 +25,31 @@ TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FixedRetry(_Strict):
-    """Retry after the same delay each time.
-
-    Attributes:
-        kind: `fixed`.
-        max_retries: n retries make up to n + 1 calls.
-        delay_s: Delay in seconds.
-    """
-
-    kind: Literal["fixed"]
-    max_retries: int = Field(3, ge=0)
-    delay_s: float = Field(0.5, gt=0)
-
-    def strategy(self) -> RetryStrategy:
-        """Return the strategy for the operator."""
-        return fixed_delay(self.max_retries, self.delay_s)
-
-
-class ExponentialRetry(_Strict):
-    """Retry after a growing delay.
-
-    Attributes:
-        kind: `exponential`.
-        max_retries: n retries make up to n + 1 calls.
-        initial_s: First delay in seconds.
-        max_s: Longest delay in seconds.
-        multiplier: Growth from one retry of a record to its next.
-        jitter: Share of the delay drawn at random, 0 to below 1.
-    """
-
-    kind: Literal["exponential"]
-    max_retries: int = Field(5, ge=0)
-    initial_s: float = Field(0.2, gt=0)
-    max_s: float = Field(5.0, gt=0)
-    multiplier: float = Field(2.0, ge=1)
-    jitter: float = Field(0.0, ge=0, lt=1)
-
-    @model_validator(mode="after")
-    def _in_order(self) -> ExponentialRetry:
-        if self.max_s < self.initial_s:
-            raise ValueError(f"max_s ({self.max_s}) is below initial_s ({self.initial_s})")
-        return self
-
-    def strategy(self) -> RetryStrategy:
-        """Return the strategy for the operator."""
-        return exponential_backoff(self.max_retries, self.initial_s, self.max_s, self.multiplier, jitter=self.jitter)
-
-
-class StepConfig(_Strict):
+class StepConfig(Strict):
     """One function of a stage.
 
     Attributes:
         function: Alias from the entry points `faust_connect.functions`, or `package.module:Name`.
         options: Keyword arguments for it.
+        threads: For a blocking `def f(message) -> list`: number of threads that call it.
+        batch: For an `async def f(messages) -> list of lists`, or an `AsyncBatchFunction` whose own values it replaces.
+        cache: Use what the function added again for records with the same key.
     """
 
     function: str = Field(min_length=1)
     options: dict[str, Any] = Field(default_factory=dict)
+    threads: int | None = Field(None, ge=1)
+    batch: BatchConfig | None = None
+    cache: CacheConfig | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> StepConfig:
+        if self.threads is not None and self.batch is not None:
+            raise ValueError("threads is for a blocking function of one message, batch for an async one of many")
+        return self
 
 
-class StageConfig(_Strict):
+class StageConfig(Strict):
     """From one topic through functions into another.
 
     Attributes:
@@ -94,6 +64,11 @@ class StageConfig(_Strict):
         timeout_s: Seconds for one request, all attempts included; 0 for no limit.
         on_failure: What happens to a record whose request failed; by default dead-letter where there is a dead-letter
             topic, else fail.
+        on_timeout: What happens to a record whose time was up; fallback asks the function's own `timeout`. By default
+            that is asked where there is one, else as on_failure.
+        rate_limit: Records per second.
+        adaptive: Whether and how the capacity follows the latency.
+        watermarks: Where watermarks come from; without it there are none.
         retry: When a failed call is repeated.
         persist: When a request is written to the pending table: at a checkpoint if it still runs then, or always.
         steps: Functions, run one after the other inside one request.
@@ -108,13 +83,17 @@ class StageConfig(_Strict):
     key_order: bool = False
     capacity: int = Field(100, ge=1)
     timeout_s: float = Field(30.0, ge=0)
-    on_failure: Literal["fail", "drop", "dead-letter"] | None = None
+    on_failure: FailurePolicy | None = None
+    on_timeout: TimeoutPolicy | None = None
+    rate_limit: RateLimitConfig | None = None
+    adaptive: AdaptiveConfig | None = None
+    watermarks: WatermarkConfig | None = None
     retry: Annotated[FixedRetry | ExponentialRetry, Field(discriminator="kind")] | None = None
     persist: Literal["checkpoint", "always"] = "checkpoint"
     steps: list[StepConfig] = Field(min_length=1)
 
     @property
-    def failure_policy(self) -> str:
+    def failure_policy(self) -> FailurePolicy:
         """What happens to a record whose request failed."""
         return self.on_failure or ("dead-letter" if self.dead_letter else "fail")
 
@@ -124,8 +103,11 @@ class StageConfig(_Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> StageConfig:
-        if self.on_failure == "dead-letter" and self.dead_letter is None:
-            raise ValueError("on_failure: dead-letter needs a topic in dead_letter")
+        for name in ("on_failure", "on_timeout"):
+            if getattr(self, name) == "dead-letter" and self.dead_letter is None:
+                raise ValueError(f"{name}: dead-letter needs a topic in dead_letter")
+        if self.on_timeout is not None and not self.timeout_s:
+            raise ValueError("on_timeout needs timeout_s above 0")
         if self.retry is not None and not self.timeout_s:
             raise ValueError("retry needs timeout_s above 0")
         if self.input in (self.output, self.dead_letter):
@@ -133,7 +115,7 @@ class StageConfig(_Strict):
         return self
 
 
-class ApplicationConfig(_Strict):
+class ApplicationConfig(Strict):
     """The worker as a whole.
 
     Attributes:
@@ -145,7 +127,7 @@ class ApplicationConfig(_Strict):
     processing_guarantee: Literal["at_least_once", "exactly_once"] = "at_least_once"
 
 
-class EnrichConfig(_Strict):
+class EnrichConfig(Strict):
     """The whole file.
 
     Attributes:

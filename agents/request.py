@@ -30,10 +30,11 @@ class Request:
         left: Outputs not yet delivered.
         passed: Whether it goes through without a call.
         row: Whether the pending table has it: ROW_NONE, ROW_WRITTEN or ROW_DELIVERED.
+        event: Event time, where the stage has watermarks; see `agents.stage_time`.
         error: Why the record cannot be used at all, or None.
     """
 
-    __slots__ = ("accepted_at", "attempt", "entry", "error", "left", "message", "partition", "passed", "row")
+    __slots__ = ("accepted_at", "attempt", "entry", "error", "event", "left", "message", "partition", "passed", "row")
 
     def __init__(self, partition: AssignedPartition, message: Message, accepted_at: float) -> None:
         self.partition = partition
@@ -45,6 +46,7 @@ class Request:
         self.passed = False
         self.row = ROW_NONE
         self.error: BaseException | None = None
+        self.event: tuple[Any, int] | None = None
 
     def pending_row(self, deadline_ms: int) -> PendingRow:
         """Return what the pending table keeps of the request: its input, never its result."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import confluent_kafka as ck
 
+from agents.async_io.blocking import watch
 from agents.async_io.function import AsyncFunction
 from agents.async_io.operator import AsyncWaitOperator
 from agents.async_io.queue import Entry, OrderedQueue, UnorderedQueue
@@ -22,6 +23,7 @@ from agents.message import Message
 from agents.outputs import Outputs
 from agents.producer import is_purged
 from agents.request import ROW_DELIVERED, ROW_NONE, ROW_WRITTEN, AssignedPartition, Request
+from agents.stage_time import StageTime, drop_watermarks
 from connectors.api.errors import ConnectError, DataError
 from tables.pending import PendingRow, PendingTable, UnreadableRow
 
@@ -79,16 +81,25 @@ class Stage:
             timeout_s=config.timeout_s,
             capacity=config.capacity,
             retry=config.retry.strategy() if config.retry is not None else None,
+            rate_limit=config.rate_limit.limit() if config.rate_limit is not None else None,
+            adaptive=config.adaptive.adaptive() if config.adaptive is not None else None,
+            on_timeout=config.on_timeout,
+            on_failure=config.failure_policy,
         )
+        marks = config.watermarks
+        self.time = None if marks is None else StageTime(marks, self.operator, config.input)
+        self._watch = watch()
 
     async def open(self) -> None:
         """Open the function's clients."""
         self.operator.bind(self._on_ready)
         self._loop = asyncio.get_running_loop()
         await self.operator.function.open()
+        self._watch.start()
 
     async def close(self) -> None:
         """Cancel what runs and close the function's clients; partitions were revoked before."""
+        self._watch.stop()
         self.operator.close()
         await self.operator.function.close()
 
@@ -116,6 +127,8 @@ class Stage:
     def drop(self, part: AssignedPartition) -> None:
         """Forget a partition: its calls are cancelled and what they still answer is ignored."""
         self.operator.discard(part.queue)
+        if self.time is not None:
+            self.time.drop(part)
         if self.partitions.get(part.number) is part:
             del self.partitions[part.number]
         self._room.set()
@@ -175,11 +188,13 @@ class Stage:
         place = (self.config.input, part.number, offset, key, raw)
         try:
             message = Message.decode(*place, headers, timestamp_ms)
+            event = None if self.time is None else self.time.event_of(message)
         except DataError as error:
             request = Request(part, Message(*place, {}, headers, timestamp_ms), self._loop.time())
             request.error = error
             return request
         request = Request(part, message, self._loop.time())
+        request.event = event
         request.passed = raw is None or message.value.get("isDdl") is True
         return request
 
@@ -192,6 +207,8 @@ class Stage:
             )
         else:
             request.entry = self.operator.submit(message, part.queue, key=key, context=request, attempt=request.attempt)
+        if self.time is not None:
+            self.time.observe(part, request)
 
     # ---- output
 
@@ -199,7 +216,10 @@ class Stage:
         for part in list(self.partitions.values()):
             if not part.frozen:
                 while (entry := self.operator.pop_ready(part.queue)) is not None:
-                    self._emit(entry)
+                    if entry.watermark is None:
+                        self._emit(entry)
+                    elif self.time is not None:
+                        self.time.emitted(part, entry.watermark)
         self.pump()
 
     def _emit(self, entry: Entry) -> None:
@@ -219,6 +239,10 @@ class Stage:
     def _send(self, request: Request, results: list[Any]) -> None:
         source = request.message
         done = partial(self._delivered, request)
+        if self.time is not None:
+            self.time.stamp(request, [source] if request.passed else results)
+        elif source.headers and self._queue is UnorderedQueue:
+            drop_watermarks([source] if request.passed else results)
         encoded = [(source, source.raw)] if request.passed else self.outputs.encode(results)
         for result, value in encoded:
             self.outputs.send(source, result, value, done)
@@ -229,7 +253,7 @@ class Stage:
     def _on_failure(self, request: Request, error: BaseException) -> None:
         message = request.message
         place = f"stage {self.config.name}, {message.topic}-{message.partition}@{message.offset}"
-        policy = self.config.failure_policy
+        policy = self.operator.policy_of(error)
         if policy == "fail":
             self.stop_worker(f"{place}: {error}")
             return

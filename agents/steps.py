@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import importlib
 import inspect
 import logging
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from typing import Any, Final
 
-from mode.utils.imports import cwd_in_path
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
 
+from agents.async_io.batch import AsyncBatchFunction, in_batches
 from agents.async_io.function import (
     AsyncFunction,
     CoroutineFunction,
     ResultFuture,
     as_async_function,
+    as_coroutine_function,
     check_results,
+    deliver_on,
     name_of,
 )
+from agents.async_io.policy import asks_timeout
+from agents.async_io.threads import in_thread_pool
 from agents.config import StageConfig, StepConfig
 from agents.config_file import ConfigFile
 from agents.message import Message
+from agents.names import load
+from agents.step_cache import cached_step
 from connectors.api.errors import ConfigError, RetriableError, did_you_mean
 
 __all__ = ["Steps", "build_steps"]
 
 log = logging.getLogger(__name__)
-
-GROUP: Final = "faust_connect.functions"
 
 FIRST_WAIT_S: Final = 0.5
 
@@ -85,12 +87,16 @@ class Steps(AsyncFunction[Message, Message]):
 
     async def timeout(self, value: Message, result_future: ResultFuture[Message]) -> None:
         """Answer for a request whose time is up."""
-        own = (step for step in self._steps if type(step).timeout is not AsyncFunction.timeout)
-        step = next(own, None)
+        step = next((step for step in self._steps if step.answers_timeouts), None)
         if step is None:
             await super().timeout(value, result_future)
         else:
             await step.timeout(value.for_attempt(), result_future)
+
+    @property
+    def answers_timeouts(self) -> bool:
+        """Whether one of them does."""
+        return any(step.answers_timeouts for step in self._steps)
 
     async def close(self) -> None:
         """Close them all, the last first; an error of one keeps none open."""
@@ -119,11 +125,15 @@ async def _results(step: Step, message: Message) -> list[Message]:
             answer.set_result(results)
 
     def deliver(_: ResultFuture[Message], results: Any, error: BaseException | None) -> None:
-        # It may come from any thread; in a step among several the detour through the loop is no matter.
-        loop.call_soon_threadsafe(settle, results, error)
+        deliver_on(loop, settle, results, error)
 
-    await step.async_invoke(message, ResultFuture(deliver))
-    return check_results(step, await answer)
+    future: ResultFuture[Message] = ResultFuture(deliver)
+    await step.async_invoke(message, future)
+    try:
+        return check_results(step, await answer)
+    except asyncio.CancelledError:
+        future.abandon()
+        raise
 
 
 def build_steps(file: ConfigFile, index: int) -> Steps:
@@ -137,19 +147,22 @@ def build_steps(file: ConfigFile, index: int) -> Steps:
         ConfigError: A function cannot be found or does not take its options; file, line and key are named.
     """
     stage: StageConfig = file.config.stages[index]
-    return Steps([_build(file, step, ("stages", index, "steps", i)) for i, step in enumerate(stage.steps)])
+    steps = Steps([_build(file, step, ("stages", index, "steps", i)) for i, step in enumerate(stage.steps)])
+    try:
+        asks_timeout(steps, stage.on_timeout)
+    except ValueError as error:
+        raise file.error(str(error), "stages", index, "on_timeout") from None
+    return steps
 
 
 def _build(file: ConfigFile, step: StepConfig, place: tuple[str | int, ...]) -> Step:
     try:
-        target = _load(step.function)
+        target = load(step.function)
     except ConfigError as error:
         raise file.error(str(error), *place, "function") from error.__cause__
     _check_options(file, target, step, place)
     try:
-        if isinstance(target, type):
-            return as_async_function(target(**step.options))
-        return as_async_function(functools.partial(target, **step.options) if step.options else target)
+        return _wrap(target, step)
     except ConfigError as error:
         named = (error.key,) if error.key in step.options else ()
         raise file.error(str(error), *place, "options", *named) from error
@@ -157,27 +170,26 @@ def _build(file: ConfigFile, step: StepConfig, place: tuple[str | int, ...]) -> 
         raise file.error(f"{step.function}: {error}", *place, "function") from error
 
 
-def _load(name: str) -> Callable[..., Any]:
-    module, colon, attribute = name.partition(":")
-    if not colon:
-        known = {point.name: point for point in entry_points(group=GROUP)}
-        if name not in known:
-            raise ConfigError(
-                f"unknown function {name!r}{did_you_mean(name, known)}; "
-                f"known are {', '.join(sorted(known)) or 'none'}, others are written package.module:Name"
-            )
-        module, attribute = known[name].module, known[name].attr
-    try:
-        # `faust` is a script, so the current directory is not on the path by itself.
-        with cwd_in_path():
-            target = getattr(importlib.import_module(module), attribute)
-    except ImportError as error:
-        raise ConfigError(f"{name}: cannot be imported: {error}") from error
-    except AttributeError as error:
-        raise ConfigError(f"{name}: {module} has no {attribute}") from error
-    if not callable(target):
-        raise ConfigError(f"{name} is a {type(target).__name__}, a class or an async function is needed")
-    return target  # type: ignore[no-any-return]
+def _wrap(target: Callable[..., Any], step: StepConfig) -> Step:
+    made: Any = target
+    if isinstance(target, type):
+        made = target(**step.options)
+    elif step.options:
+        made = functools.partial(target, **step.options)
+    if step.threads is not None:
+        if inspect.iscoroutinefunction(target) or isinstance(made, AsyncFunction):
+            raise TypeError("threads is for a blocking function (def), this one is asynchronous")
+        function: Step = in_thread_pool(made, step.threads)
+    elif step.batch is None:
+        function = as_async_function(made)
+    elif isinstance(made, AsyncBatchFunction):
+        made.max_size, made.max_wait_s = step.batch.max_size, step.batch.max_wait_s
+        function = as_async_function(made)
+    elif isinstance(made, AsyncFunction):
+        raise TypeError("batch is for an AsyncBatchFunction or an async def f(messages), this one takes one message")
+    else:
+        function = in_batches(as_coroutine_function(made), step.batch.max_size, step.batch.max_wait_s)
+    return function if step.cache is None else cached_step(function, step.cache)
 
 
 def _check_options(

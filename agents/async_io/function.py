@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
 from agents.async_io.errors import AsyncTimeoutError
 
-__all__ = ["AsyncFunction", "FunctionLike", "ResultFuture", "as_async_function", "check_results", "name_of"]
+__all__ = [
+    "AsyncFunction",
+    "FunctionLike",
+    "ResultFuture",
+    "WrappedFunction",
+    "as_async_function",
+    "as_coroutine_function",
+    "cancelled_from_outside",
+    "check_results",
+    "deliver_on",
+    "name_of",
+]
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -20,13 +32,15 @@ class ResultFuture(Generic[Out]):
     Both methods may be called from any thread, so the callbacks of a client library can call them as they are.
     """
 
-    __slots__ = ("_deliver", "owner")
+    __slots__ = ("_deliver", "_on_cancel", "owner")
+
+    _on_cancel: Callable[[], object] | None
 
     def __init__(
         self, deliver: Callable[[ResultFuture[Out], Any, BaseException | None], None], owner: Any = None
     ) -> None:
         self._deliver = deliver
-        self.owner = owner
+        self.owner = owner  # _on_cancel stays unset: most futures never have one, and this runs for each record
 
     def complete(self, results: list[Out]) -> None:
         """Give the results: none, one or several. An empty list drops the record.
@@ -39,6 +53,24 @@ class ResultFuture(Generic[Out]):
     def complete_exceptionally(self, error: BaseException) -> None:
         """Fail this attempt. The retry strategy is asked; without a retry the request fails."""
         self._deliver(self, None, error)
+
+    def on_cancel(self, callback: Callable[[], object]) -> None:
+        """Have `callback` called when nobody waits for the answer any more and none was given.
+
+        For requests that go on after `async_invoke` returned, so that they can be called off: the coroutine itself is
+        cancelled anyway. It runs on the event loop, when the record's time is up or the stage gives the record away.
+
+        Args:
+            callback: Must not block; a later one replaces it.
+        """
+        self._on_cancel = callback
+
+    def abandon(self) -> None:
+        """Call the request off; for who made this future, not for the function."""
+        callback = getattr(self, "_on_cancel", None)
+        if callback is not None:
+            self._on_cancel = None
+            callback()
 
 
 class AsyncFunction(Generic[In, Out]):
@@ -85,6 +117,39 @@ class AsyncFunction(Generic[In, Out]):
     async def close(self) -> None:
         """Close clients. Called once when the stage stops."""
 
+    @property
+    def answers_timeouts(self) -> bool:
+        """Whether there is a `timeout` that gives a fallback, rather than the default that fails."""
+        return type(self).timeout is not AsyncFunction.timeout
+
+
+class WrappedFunction(AsyncFunction[In, Out]):
+    """A function that calls another one in its own way; the rest is the other's.
+
+    Args:
+        wrapped: The other function.
+    """
+
+    def __init__(self, wrapped: AsyncFunction[In, Out]) -> None:
+        self.wrapped = wrapped
+
+    async def open(self) -> None:
+        """Open the wrapped function."""
+        await self.wrapped.open()
+
+    async def timeout(self, value: In, result_future: ResultFuture[Out]) -> None:
+        """Ask the wrapped function."""
+        await self.wrapped.timeout(value, result_future)
+
+    async def close(self) -> None:
+        """Close the wrapped function."""
+        await self.wrapped.close()
+
+    @property
+    def answers_timeouts(self) -> bool:
+        """Whether the wrapped function does."""
+        return self.wrapped.answers_timeouts
+
 
 FunctionLike = AsyncFunction[Any, Any] | Callable[[Any], Awaitable[list[Any]]]
 """What the operators accept: an `AsyncFunction`, or a plain `async def f(value) -> list`."""
@@ -112,13 +177,22 @@ def as_async_function(function: FunctionLike) -> AsyncFunction[Any, Any]:
         if plain:
             raise TypeError(f"{name_of(function)}.{plain[0]} must be a coroutine function (async def)")
         return function
+    return CoroutineFunction(as_coroutine_function(function))
+
+
+def as_coroutine_function(function: Any) -> Callable[[Any], Awaitable[Any]]:
+    """Return `function` if it is a coroutine function.
+
+    Raises:
+        TypeError: It is not.
+    """
     if isinstance(function, type):
         raise TypeError(f"{function.__qualname__} is a class; pass an instance of it")
     if not _is_async(function):
         raise TypeError(
             f"{name_of(function)} must be a coroutine function (async def f(value) -> list) or an AsyncFunction"
         )
-    return CoroutineFunction(function)
+    return function  # type: ignore[no-any-return]
 
 
 def check_results(function: object, results: object) -> list[Any]:
@@ -137,10 +211,37 @@ def name_of(function: object) -> str:
     """Return the name by which errors call a function."""
     if isinstance(function, CoroutineFunction):
         return name_of(function.function)
+    if isinstance(function, WrappedFunction):
+        return name_of(function.wrapped)
     while hasattr(function, "func"):  # functools.partial
         function = function.func
     name = getattr(function, "__qualname__", None)
     return name if isinstance(name, str) else type(function).__qualname__
+
+
+def cancelled_from_outside() -> bool:
+    """Tell, where CancelledError was caught, whether the running task is cancelled.
+
+    A client library may raise it by itself, e.g. when its connection closes: that is a failed attempt.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def deliver_on(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *args: Any) -> None:
+    """Call at once on the thread of an event loop, from others through the loop; after its end not at all."""
+    try:
+        running = asyncio.get_running_loop()
+    except RuntimeError:
+        running = None  # a thread of the client
+    if running is loop:
+        call(*args)
+        return
+    try:
+        loop.call_soon_threadsafe(call, *args)
+    except RuntimeError:
+        if not loop.is_closed():
+            raise
 
 
 def _is_async(function: object) -> bool:

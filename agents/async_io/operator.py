@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any, Final
 
+from agents.async_io.blocking import watches_calls_of
 from agents.async_io.errors import AsyncOperationError, AsyncTimeoutError
 from agents.async_io.function import (
     AsyncFunction,
@@ -21,9 +22,13 @@ from agents.async_io.function import (
     FunctionLike,
     ResultFuture,
     as_async_function,
+    cancelled_from_outside,
     check_results,
+    deliver_on,
     name_of,
 )
+from agents.async_io.limits import AdaptiveCapacity, CapacityControl, RateControl, RateLimit
+from agents.async_io.policy import FailurePolicy, TimeoutPolicy, asks_timeout, failure_policy
 from agents.async_io.queue import Entry, StreamElementQueue
 from agents.async_io.retry import RetryStrategy
 from agents.async_io.watermark import Watermark
@@ -44,13 +49,20 @@ class AsyncWaitOperator:
         timeout_s: Seconds from acceptance until the record's time is up, all attempts included; None or 0 for no limit.
         capacity: Number of slots.
         retry: When to call again.
+        rate_limit: Calls per second, or None for any number.
+        adaptive: How the capacity follows the latency; None leaves it as it is.
+        on_timeout: What a time-out leads to. `fallback` asks the function's `timeout`, the others do not. None asks it
+            where the function has one of its own, and is a failure like others where it has not.
+        on_failure: What any other failure leads to.
 
     Attributes:
-        failure: Error of the first request that failed for good, or None.
+        capacity: Number of slots; changes if adaptive.
+        failure: Error of the first request that failed for good with the policy `fail`, or None.
 
     Raises:
         TypeError: `function` is not asynchronous.
-        ValueError: `capacity` is not positive, `timeout_s` is negative, or there is a retry without a time-out.
+        ValueError: `capacity` is not positive, `timeout_s` is negative, there is a retry without a time-out, or
+            `on_timeout` is `fallback` for a function without `timeout`.
     """
 
     def __init__(
@@ -60,6 +72,10 @@ class AsyncWaitOperator:
         timeout_s: float | None,
         capacity: int = 100,
         retry: RetryStrategy | None = None,
+        rate_limit: RateLimit | None = None,
+        adaptive: AdaptiveCapacity | None = None,
+        on_timeout: TimeoutPolicy | None = None,
+        on_failure: FailurePolicy = "fail",
     ) -> None:
         if capacity < 1:
             raise ValueError(f"capacity must be at least 1, it is {capacity}")
@@ -81,11 +97,20 @@ class AsyncWaitOperator:
         self._deadline_timer: asyncio.TimerHandle | None = None
         self._keys: dict[tuple[int, Hashable], deque[Entry]] = {}
         self._from_threads: deque[tuple[ResultFuture[Any], Any, BaseException | None]] = deque()
+        self._woken = False
         self._loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]  # set by bind, before anything else
         self._thread = 0
         self.failure: BaseException | None = None
         self._call = self._invoke_plain if isinstance(self.function, CoroutineFunction) else self._invoke
-        self._default_timeout = type(self.function).timeout is AsyncFunction.timeout
+        self._asks_timeout = asks_timeout(self.function, on_timeout)
+        self._on_timeout = failure_policy(on_timeout, on_failure)
+        self._on_failure = on_failure
+        self._rate_limit = rate_limit
+        self._rate: RateControl | None = None
+        self._rate_timer: asyncio.TimerHandle | None = None
+        self._control = CapacityControl(adaptive, capacity) if adaptive is not None else None
+        if self._control is not None:
+            self.capacity = self._control.capacity
 
     def bind(self, on_ready: Callable[[], None]) -> None:
         """Attach to the running event loop.
@@ -96,11 +121,18 @@ class AsyncWaitOperator:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._on_ready = on_ready
+        if self._rate_limit is not None:
+            self._rate = RateControl(self._rate_limit, self._loop.time())
 
     @property
     def free(self) -> int:
-        """Free slots; may be negative after restored entries."""
-        return self.capacity - self.size
+        """Records that may be submitted now; negative after restored entries. `on_ready` tells of a change."""
+        free = self.capacity - self.size
+        return free if self._rate is None or free <= 0 else self._free_by_rate(self._rate, free)
+
+    def policy_of(self, error: BaseException) -> FailurePolicy:
+        """Return what the error of an entry leads to."""
+        return self._on_timeout if isinstance(error, AsyncTimeoutError) else self._on_failure
 
     # ---- acceptance and emission
 
@@ -125,6 +157,8 @@ class AsyncWaitOperator:
             if self._deadline_timer is None:
                 self._deadline_timer = self._loop.call_at(entry.deadline, self._on_deadline)
         self._running[entry] = None
+        if self._rate is not None:
+            self._rate.take(self._loop.time())
         if key is None or self._takes_key(entry):
             self._start(entry)
         return entry
@@ -202,6 +236,9 @@ class AsyncWaitOperator:
         if self._deadline_timer is not None:
             self._deadline_timer.cancel()
             self._deadline_timer = None
+        if self._rate_timer is not None:
+            self._rate_timer.cancel()
+            self._rate_timer = None
 
     # ---- key order
 
@@ -234,14 +271,21 @@ class AsyncWaitOperator:
     def _start(self, entry: Entry) -> None:
         entry.attempt += 1
         entry.timer = None
+        if self._control is not None:
+            entry.started = self._loop.time()
         entry.future = future = ResultFuture(self._deliver, entry)
         entry.task = self._loop.create_task(self._call(entry, future))
+
+    def _start_again(self, entry: Entry) -> None:
+        if self._rate is not None:
+            self._rate.take(self._loop.time())
+        self._start(entry)
 
     async def _invoke(self, entry: Entry, future: ResultFuture[Any]) -> None:
         try:
             await self.function.async_invoke(entry.value, future)
         except asyncio.CancelledError as error:
-            if _cancelled_from_outside():
+            if cancelled_from_outside():
                 raise
             self._settle(future, None, error)
         except Exception as error:
@@ -252,7 +296,7 @@ class AsyncWaitOperator:
         try:
             results = await self.function.function(entry.value)  # type: ignore[attr-defined]
         except asyncio.CancelledError as error:
-            if _cancelled_from_outside():
+            if cancelled_from_outside():
                 raise
             self._settle(future, None, error)
         except Exception as error:
@@ -261,7 +305,9 @@ class AsyncWaitOperator:
             self._settle(future, results, None)
 
     def _stop_call(self, entry: Entry) -> None:
-        entry.future = None  # what this call still answers is late
+        future, entry.future = entry.future, None  # what this call still answers is late
+        if future is not None:
+            future.abandon()
         if entry.task is not None:
             entry.task.cancel()
             entry.task = None
@@ -275,13 +321,15 @@ class AsyncWaitOperator:
         if threading.get_ident() == self._thread:
             self._settle(future, results, error)
             return
-        # The queue is emptied before the loop is asked again, so a burst costs one wake-up.
-        first = not self._from_threads
+        # A burst costs one wake-up. The flag is looked at after the result is in the queue, and taken back before the
+        # queue is emptied: so a result that comes while the loop is at it is either seen or wakes the loop again.
         self._from_threads.append((future, results, error))
-        if first:
-            self._loop.call_soon_threadsafe(self._settle_from_threads)
+        if not self._woken:
+            self._woken = True
+            deliver_on(self._loop, self._settle_from_threads)
 
     def _settle_from_threads(self) -> None:
+        self._woken = False
         while self._from_threads:
             self._settle(*self._from_threads.popleft())
 
@@ -291,6 +339,8 @@ class AsyncWaitOperator:
             return  # a late result, or a second completion: the first one won
         entry.future = None
         entry.task = None
+        if self._control is not None and not entry.timed_out:
+            self._judge(self._control, entry, timed_out=False)
         if error is None:
             try:
                 results = check_results(self.function, results)
@@ -305,7 +355,7 @@ class AsyncWaitOperator:
                 return
             if again:
                 delay_s = self._retry.delay_s(entry.attempt)
-                entry.timer = self._loop.call_later(delay_s, self._start, entry)
+                entry.timer = self._loop.call_later(delay_s, self._start_again, entry)
                 return
         self._finish(entry, results, error)
 
@@ -317,7 +367,7 @@ class AsyncWaitOperator:
         else:
             entry.error = AsyncOperationError(self.name, entry.value, error)
             entry.error.__cause__ = error
-        if error is not None and self.failure is None:
+        if entry.error is not None and self.failure is None and self.policy_of(entry.error) == "fail":
             self.failure = entry.error
         entry.done = True
         self._running.pop(entry, None)
@@ -334,6 +384,24 @@ class AsyncWaitOperator:
     def _ready(self) -> None:
         self._notified = False
         self._on_ready()
+
+    # ---- limits
+
+    def _free_by_rate(self, rate: RateControl, free: int) -> int:
+        now = self._loop.time()
+        allowed = min(free, rate.free(now))
+        if not allowed and self._rate_timer is None:
+            self._rate_timer = self._loop.call_at(now + rate.wait_s(now), self._on_rate)
+        return allowed
+
+    def _on_rate(self) -> None:
+        self._rate_timer = None
+        self._notify()
+
+    def _judge(self, control: CapacityControl, entry: Entry, *, timed_out: bool) -> None:
+        full = self.size >= self.capacity
+        control.ended(self._loop.time() - entry.started, timed_out=timed_out, full=full)
+        self.capacity = control.capacity
 
     # ---- time
 
@@ -355,8 +423,10 @@ class AsyncWaitOperator:
         waits_for_key = entry.future is None and entry.timer is None
         if waits_for_key and entry.key is not None:
             self._leave_key(entry)
+        if self._control is not None and entry.future is not None and not entry.timed_out:
+            self._judge(self._control, entry, timed_out=True)
         self._stop_call(entry)
-        if self._default_timeout or entry.timed_out:
+        if not self._asks_timeout or entry.timed_out:
             # Timed out twice: timeout() itself did not come back.
             self._finish(entry, [], AsyncTimeoutError(self.name, entry.value))
             return
@@ -384,7 +454,7 @@ class AsyncWaitOperator:
         try:
             await self.function.timeout(entry.value, future)
         except asyncio.CancelledError:
-            if _cancelled_from_outside():
+            if cancelled_from_outside():
                 raise
         except Exception as error:
             self._settle(future, None, error)
@@ -392,7 +462,8 @@ class AsyncWaitOperator:
         self._settle(future, None, AsyncTimeoutError(self.name, entry.value))
 
 
-def _cancelled_from_outside() -> bool:
-    # A client library may raise CancelledError by itself, e.g. when its connection closes: that is a failed attempt.
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+watches_calls_of(
+    AsyncWaitOperator._invoke.__code__,
+    AsyncWaitOperator._invoke_plain.__code__,
+    AsyncWaitOperator._invoke_timeout.__code__,
+)

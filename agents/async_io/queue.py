@@ -48,6 +48,7 @@ class Entry:
         results: The outputs, when done.
         error: Why the request failed, when done.
         segment: Where the queue keeps it.
+        started: Loop time of the last call's start; set only for an adaptive capacity.
     """
 
     __slots__ = (
@@ -62,6 +63,7 @@ class Entry:
         "queue",
         "results",
         "segment",
+        "started",
         "task",
         "timed_out",
         "timer",
@@ -86,6 +88,7 @@ class Entry:
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.segment: Any = None
+        self.started: float
 
 
 class OrderedQueue:
