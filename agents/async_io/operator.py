@@ -414,15 +414,16 @@ class AsyncWaitOperator:
                 self._deadline_timer = self._loop.call_at(entry.deadline, self._on_deadline)
                 break
             due.append(entry)
+        # Those that still wait for their key leave the line first: else the end of one would start the next in vain.
+        for entry in due:
+            if entry.future is None and entry.timer is None and entry.key is not None:
+                self._leave_key(entry)
         for entry in due:
             self._time_out(entry)
 
     def _time_out(self, entry: Entry) -> None:
         if entry.done or entry.dead:
             return
-        waits_for_key = entry.future is None and entry.timer is None
-        if waits_for_key and entry.key is not None:
-            self._leave_key(entry)
         if self._control is not None and entry.future is not None and not entry.timed_out:
             self._judge(self._control, entry, timed_out=True)
         self._stop_call(entry)

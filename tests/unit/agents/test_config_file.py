@@ -7,6 +7,7 @@ from textwrap import dedent
 
 import pytest
 
+from agents.async_io import AdaptiveCapacity, AsyncBatchFunction, RateLimit
 from agents.config_file import load_config
 from agents.steps import build_steps
 from connectors.api.errors import ConfigError
@@ -122,3 +123,76 @@ def test_functions_that_cannot_be_used(load, function, options, message) -> None
 def test_function_found_by_module_and_name(load) -> None:
     built = build_steps(load(steps("asyncio:sleep", "{result: []}")), 0)
     assert built.__qualname__ == "sleep"
+
+
+OPTIONS = """
+    stages:
+      - name: s
+        input: a
+        output: b
+        dead_letter: dead
+        on_failure: drop
+        on_timeout: dead-letter
+        rate_limit: {records_per_s: 500, burst: 50}
+        adaptive: {latency_s: 0.05, initial: 10, minimum: 5, increase: 2, decrease: 0.7}
+        watermarks: {timestamp: field, field: at, unit: ms, max_out_of_orderness_s: 5, idle_s: 60, interval_s: 1}
+        retry:
+          {kind: fixed, max_retries: 2, delay_s: 0.1, retry_if_result: empty, retry_if_exception: "builtins:callable"}
+        steps:
+          - {function: "json:loads", threads: 4}
+          - {function: "asyncio:gather", cache: {key: [style], columns: [name], ttl_s: 30, negative_ttl_s: 1}}
+"""
+
+
+def test_options_reach_the_operator(load) -> None:
+    stage = load(OPTIONS).config.stages[0]
+    assert stage.rate_limit.limit() == RateLimit(500, 50)
+    assert stage.adaptive.adaptive() == AdaptiveCapacity(0.05, 10, 5, 2, 0.7)
+    retry = stage.retry.strategy()
+    assert retry.wants_retry(1, [], None)
+    assert not retry.wants_retry(1, [1], None)
+    assert retry.retry_if_exception is callable
+    assert stage.steps[1].cache.columns == ["name"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("dead_letter: dead", "timeout_s: 1", "on_timeout: dead-letter needs a topic in dead_letter"),
+        ("records_per_s: 500", "records_per_s: 0", "rate_limit.records_per_s: input should be greater than 0"),
+        ("initial: 10", "initial: 1", r"initial \(1\) is below minimum \(5\)"),
+        ("field: at, ", "", "timestamp: field and the name in field go together"),
+        ("timestamp: field, field: at", "timestamp: header", "in the watermarks of the stage before already"),
+        ("builtins:callable", "builtins:nothing", "builtins has no nothing"),
+        ("retry_if_result: empty", "retry_if_result: emtpy", "unknown function 'emtpy'"),
+        ("threads: 4", "threads: 4, batch: {}", "threads is for a blocking function of one message"),
+        ("key: [style]", "key: []", "cache.key: list should have at least 1 item"),
+        ("ttl_s: 30", "ttl: 30", "unknown key; did you mean ttl_s"),
+    ],
+)
+def test_mistake_in_an_option(old, new, message, load) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load(OPTIONS.replace(old, new))
+
+
+def test_step_options_that_do_not_fit_the_function(load) -> None:
+    def step(text: str) -> None:
+        build_steps(load(f"stages: [{{name: s, input: a, output: b, steps: [{text}]}}]"), 0)
+
+    with pytest.raises(ConfigError, match=r"threads is for a blocking function \(def\)"):
+        step("{function: 'asyncio:sleep', threads: 2}")
+    with pytest.raises(ConfigError, match="must be a coroutine function"):
+        step("{function: 'json:loads', batch: {}}")
+    with pytest.raises(ConfigError, match="batch is for an AsyncBatchFunction"):
+        step("{function: 'agents.async_io:AsyncFunction', batch: {}}")
+    text = "stages: [{name: s, input: a, output: b, on_timeout: fallback, steps: [{function: 'asyncio:sleep'}]}]"
+    file = load(text)
+    with pytest.raises(ConfigError, match=r"\.on_timeout: on_timeout is fallback, and sleep has no timeout\(\)"):
+        build_steps(file, 0)
+
+
+def test_batch_of_the_file_replaces_that_of_the_class(load) -> None:
+    text = "{function: 'agents.async_io:AsyncBatchFunction', batch: {max_size: 7, max_wait_s: 0}}"
+    steps = build_steps(load(f"stages: [{{name: s, input: a, output: b, steps: [{text}]}}]"), 0)
+    assert (steps._steps[0].max_size, steps._steps[0].max_wait_s) == (7, 0)
+    assert AsyncBatchFunction.max_size == 100
