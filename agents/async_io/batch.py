@@ -50,8 +50,9 @@ class AsyncBatchFunction(AsyncFunction[In, Out]):
 
     async def async_invoke(self, value: In, result_future: ResultFuture[Out]) -> None:
         """Put the record into the batch that is being collected."""
-        if self._batcher is None:
-            self._batcher = _Batcher(self)
+        loop = asyncio.get_running_loop()
+        if self._batcher is None or self._batcher.loop is not loop:
+            self._batcher = _Batcher(self, loop)
         self._batcher.add(value, result_future)
 
 
@@ -89,9 +90,9 @@ def in_batches(function: BatchCall, max_size: int = 100, max_wait_s: float = 0.0
 class _Batcher:
     """Collects records and runs the batches of one function."""
 
-    def __init__(self, function: AsyncBatchFunction[Any, Any]) -> None:
+    def __init__(self, function: AsyncBatchFunction[Any, Any], loop: asyncio.AbstractEventLoop) -> None:
         self._function = function
-        self._loop = asyncio.get_running_loop()
+        self.loop = loop
         self._collected: _Batch | None = None
         self._timer: asyncio.Handle | None = None
         self._running: set[asyncio.Task[None]] = set()  # the event loop itself holds tasks only weakly
@@ -101,9 +102,7 @@ class _Batcher:
         if batch is None:
             batch = self._collected = _Batch()
             wait_s = self._function.max_wait_s
-            self._timer = (
-                self._loop.call_later(wait_s, self._flush) if wait_s > 0 else self._loop.call_soon(self._flush)
-            )
+            self._timer = self.loop.call_later(wait_s, self._flush) if wait_s > 0 else self.loop.call_soon(self._flush)
         batch.add(value, future)
         if len(batch.items) >= self._function.max_size:
             self._flush()
@@ -115,7 +114,7 @@ class _Batcher:
             self._timer = None
         if batch is None or not batch.items:
             return
-        batch.task = task = self._loop.create_task(batch.run(self._function))
+        batch.task = task = self.loop.create_task(batch.run(self._function))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 

@@ -126,6 +126,12 @@ def test_record_whose_time_is_up_before_its_batch_leaves_is_not_in_it(virtual, s
     assert function.calls == [[1]]
 
 
+def test_function_may_serve_one_loop_after_another(virtual, stream_of, drain) -> None:
+    function = Batches()
+    for _ in range(2):
+        assert virtual(drain(ordered_wait(stream_of(range(2)), function, timeout_s=9))) == [0, 10]
+
+
 @pytest.mark.parametrize("answer", [None, [[1]], {"a": 1}])
 def test_batch_with_a_wrong_answer_names_the_function(answer, virtual, stream_of, drain) -> None:
     async def careless(values: list[int]) -> Any:
