@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
@@ -21,6 +22,8 @@ __all__ = [
     "deliver_on",
     "name_of",
 ]
+
+log = logging.getLogger(__name__)
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -68,9 +71,14 @@ class ResultFuture(Generic[Out]):
     def abandon(self) -> None:
         """Call the request off; for who made this future, not for the function."""
         callback = getattr(self, "_on_cancel", None)
-        if callback is not None:
-            self._on_cancel = None
+        if callback is None:
+            return
+        self._on_cancel = None
+        try:
             callback()
+        except Exception:
+            # It must not keep the other records whose time is up from their time-outs.
+            log.exception("An on_cancel callback failed; its request may go on")
 
 
 class AsyncFunction(Generic[In, Out]):

@@ -1,0 +1,52 @@
+"""A function that blocks the event loop is named in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+import pytest
+
+from agents.async_io import AsyncBatchFunction, AsyncFunction, Cache, ResultFuture, unordered_wait
+
+
+class Blocker(AsyncFunction[int, int]):
+    async def async_invoke(self, value: int, result_future: ResultFuture[int]) -> None:
+        time.sleep(0.4)  # noqa: ASYNC251 - that is the mistake
+        result_future.complete([value])
+
+
+class BatchBlocker(AsyncBatchFunction[int, int]):
+    async def async_invoke_batch(self, values: list[int]) -> list[list[int]]:
+        time.sleep(0.4)  # noqa: ASYNC251
+        return [[value] for value in values]
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [(Blocker(), "Blocker.async_invoke"), (BatchBlocker(), "BatchBlocker.async_invoke_batch")],
+)
+@pytest.mark.parametrize("cache", [None, Cache(60)])
+async def test_function_that_blocks_the_loop_is_named(
+    function, name, cache, stream_of, drain, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "agents.async_io.blocking"):
+        await drain(unordered_wait(stream_of(range(2)), function, timeout_s=60, cache=cache))
+    (record,) = caplog.records
+    assert f"{name} blocks the event loop for more than 100 ms" in record.getMessage()
+    assert "test_blocking.py:" in record.getMessage()
+    assert "in_thread_pool" in record.getMessage()
+
+
+async def test_blocking_elsewhere_is_not_blamed_on_the_function(
+    stream_of, drain, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def innocent(value: int) -> list[int]:
+        await asyncio.sleep(0.01)
+        return [value]
+
+    with caplog.at_level(logging.WARNING, "agents.async_io.blocking"):
+        async for _ in unordered_wait(stream_of(range(1)), innocent, timeout_s=60):
+            time.sleep(0.4)  # noqa: ASYNC251 - in the consumer
+    assert not caplog.records
