@@ -18,6 +18,8 @@ from agents.config_options import (
     Strict,
     WatermarkConfig,
 )
+from agents.formats import decoder
+from connectors.api.errors import ConfigError
 
 __all__ = ["ApplicationConfig", "EnrichConfig", "ExponentialRetry", "FixedRetry", "StageConfig", "StepConfig"]
 
@@ -57,6 +59,8 @@ class StageConfig(Strict):
         input: Topic to read.
         output: Topic for the results; none where the functions write to a store themselves.
         dead_letter: Topic for records that cannot be used and requests that failed.
+        format: How the input's values are written: `canal` (Canal's messages, plain JSON objects) or `goldengate`.
+        format_options: Options of the format, those of the converter `goldengate-json`.
         partitions: Number of partitions if the input topic has to be created.
         mode: Order of the results: as they complete, or per partition as the input.
         key_order: Whether records of equal keys run one after the other.
@@ -78,6 +82,8 @@ class StageConfig(Strict):
     input: TopicName
     output: TopicName | None = None
     dead_letter: TopicName | None = None
+    format: Literal["canal", "goldengate"] = "canal"
+    format_options: dict[str, str] = Field(default_factory=dict)
     partitions: int = Field(4, ge=1)
     mode: Literal["unordered", "ordered"] = "unordered"
     key_order: bool = False
@@ -103,6 +109,10 @@ class StageConfig(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> StageConfig:
+        try:
+            decoder(self.format, self.format_options)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
         for name in ("on_failure", "on_timeout"):
             if getattr(self, name) == "dead-letter" and self.dead_letter is None:
                 raise ValueError(f"{name}: dead-letter needs a topic in dead_letter")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from agents.formats import Decode
 from connectors.api.errors import DataError
 from connectors.formats.canal import ROW_TYPES, TS_US_HEADER, decode_object, encode_object, is_flat_message
 
@@ -30,7 +31,18 @@ class Message:
     (or the rows in it) and completes with the message itself; `derive` makes further messages.
     """
 
-    __slots__ = ("_handed_out", "headers", "key", "offset", "partition", "raw", "timestamp_ms", "topic", "value")
+    __slots__ = (
+        "_decode",
+        "_handed_out",
+        "headers",
+        "key",
+        "offset",
+        "partition",
+        "raw",
+        "timestamp_ms",
+        "topic",
+        "value",
+    )
 
     def __init__(
         self,
@@ -52,6 +64,7 @@ class Message:
         self.headers = headers
         self.timestamp_ms = timestamp_ms
         self._handed_out = False
+        self._decode: Decode = decode_object
 
     @classmethod
     def decode(
@@ -63,14 +76,17 @@ class Message:
         raw: bytes | None,
         headers: list[tuple[str, bytes]],
         timestamp_ms: int,
+        decode: Decode = decode_object,
     ) -> Message:
-        """Build a message from what Kafka gave.
+        """Build a message from what Kafka gave; `decode` turns the bytes of the value into an object.
 
         Raises:
-            DataError: The value is not a JSON object.
+            DataError: The value is not of the format.
         """
-        value = {} if raw is None else decode_object(raw)
-        return cls(topic, partition, offset, key, raw, value, headers, timestamp_ms)
+        value = {} if raw is None else decode(raw)
+        message = cls(topic, partition, offset, key, raw, value, headers, timestamp_ms)
+        message._decode = decode
+        return message
 
     def for_attempt(self) -> Message:
         """Return the message for one attempt: itself the first time, later anew from `raw`.
@@ -81,7 +97,14 @@ class Message:
             self._handed_out = True
             return self
         return Message.decode(
-            self.topic, self.partition, self.offset, self.key, self.raw, list(self.headers), self.timestamp_ms
+            self.topic,
+            self.partition,
+            self.offset,
+            self.key,
+            self.raw,
+            list(self.headers),
+            self.timestamp_ms,
+            self._decode,
         )
 
     def derive(

@@ -19,6 +19,7 @@ from agents.async_io.function import AsyncFunction
 from agents.async_io.operator import AsyncWaitOperator
 from agents.async_io.queue import Entry, OrderedQueue, UnorderedQueue
 from agents.config import StageConfig
+from agents.formats import decoder
 from agents.message import Message
 from agents.outputs import Outputs
 from agents.producer import is_purged
@@ -63,6 +64,7 @@ class Stage:
     ) -> None:
         self._transactional = transactional
         self.config = config
+        self._decode = decoder(config.format, config.format_options)
         self.table = table
         self.outputs = outputs
         self.partitions: dict[int, AssignedPartition] = {}
@@ -187,7 +189,7 @@ class Stage:
     ) -> Request:
         place = (self.config.input, part.number, offset, key, raw)
         try:
-            message = Message.decode(*place, headers, timestamp_ms)
+            message = Message.decode(*place, headers, timestamp_ms, self._decode)
             event = None if self.time is None else self.time.event_of(message)
         except DataError as error:
             request = Request(part, Message(*place, {}, headers, timestamp_ms), self._loop.time())
@@ -197,6 +199,10 @@ class Stage:
         request.event = event
         request.passed = raw is None or message.value.get("isDdl") is True
         return request
+
+    def _passed_on(self, message: Message) -> bytes | None:
+        """Return the value of a message that no step sees: as it was, but where the output has another format."""
+        return message.raw if self.config.format == "canal" else message.encode()
 
     def _submit(self, part: AssignedPartition, request: Request) -> None:
         message = request.message
@@ -243,7 +249,7 @@ class Stage:
             self.time.stamp(request, [source] if request.passed else results)
         elif source.headers and self._queue is UnorderedQueue:
             drop_watermarks([source] if request.passed else results)
-        encoded = [(source, source.raw)] if request.passed else self.outputs.encode(results)
+        encoded = [(source, self._passed_on(source))] if request.passed else self.outputs.encode(results)
         for result, value in encoded:
             self.outputs.send(source, result, value, done)
             request.left += 1

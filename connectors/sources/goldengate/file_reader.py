@@ -51,8 +51,9 @@ class FileReader:
         self._partial_s = partial_s
         self._files: list[TrailFile] = []
         self._scanned = 0.0
-        # Size at which nothing more could be read of a file, and when that was.
-        self._ended: dict[str, tuple[int, float]] = {}
+        # Size and time of the last change at which nothing more could be read of a file, and when that was.
+        self._ended: dict[str, tuple[int, int, float]] = {}
+        self._damaged: dict[str, int] = {}
         self._carried: tuple[str, int, bytes] = ("", 0, b"")
 
     def poll(self) -> list[SourceRecord]:
@@ -91,9 +92,11 @@ class FileReader:
 
     def _first(self) -> list[SourceRecord]:
         for number, file in enumerate(self._files):
-            size, since = self._ended.get(file.name, (-1, 0.0))
-            stalled = size == file.size
+            size, modified, since = self._ended.get(file.name, (-1, 0, 0.0))
+            stalled = size == file.size and modified == file.modified
             later = number + 1 < len(self._files)
+            if self._damaged.get(file.name) == file.modified:
+                continue
             given_up = stalled and later and time.monotonic() >= since + self._partial_s
             if stalled and not (given_up and file.offset < file.size and not file.compressed):
                 continue
@@ -107,7 +110,10 @@ class FileReader:
         if name != file.name or start != file.offset:
             buffer = b""
         while True:
-            data = self._directory.read(file, file.offset + len(buffer), _CHUNK)
+            try:
+                data = self._directory.read(file, file.offset + len(buffer), _CHUNK)
+            except DataError as error:
+                return [self._given_up(file, buffer, error)]
             buffer += data
             ended = len(data) < _CHUNK
             before = file.offset
@@ -115,7 +121,7 @@ class FileReader:
             buffer = buffer[file.offset - before :]
             self._carried = (file.name, file.offset, buffer)
             if ended and not records:
-                self._ended[file.name] = (file.size, time.monotonic())
+                self._ended[file.name] = (file.size, file.modified, time.monotonic())
             if records or ended:
                 return records
 
@@ -155,6 +161,12 @@ class FileReader:
         raw = buffer[piece.start : piece.end]
         partition = self._messages.source_partition
         return [SourceRecord.errant(raw, told, position=place, source_partition=partition)]
+
+    def _given_up(self, file: TrailFile, buffer: bytes, error: DataError) -> SourceRecord:
+        """Leave a damaged file alone until it is written anew; returns the dead letter of what was not used of it."""
+        self._damaged[file.name] = file.modified
+        place = f"{file.name}:{file.offset}"
+        return SourceRecord.errant(buffer, error, position=place, source_partition=self._messages.source_partition)
 
     def _ends(self, piece: Piece) -> bool:
         told = self._messages.ends_transaction

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
-from connectors.api.errors import FatalError, RetriableError
+from connectors.api.errors import DataError, FatalError, RetriableError
 
 __all__ = ["Directory", "TrailFile"]
 
@@ -37,7 +37,7 @@ class TrailFile:
         head: Checksum of its first bytes, decompressed.
         head_size: How many bytes `head` is of.
         size: Size when it was last seen, as stored.
-        seen: Whether it was looked at since the task started.
+        modified: When it was last written, as seen; 0 before it was looked at since the task started.
     """
 
     name: str
@@ -46,7 +46,7 @@ class TrailFile:
     head: int = 0
     head_size: int = 0
     size: int = -1
-    seen: bool = False
+    modified: int = 0
 
     @property
     def compressed(self) -> bool:
@@ -94,7 +94,7 @@ class Directory:
             if name not in self._files:
                 self._files[name] = self._renamed(name, about, displaced)
             file = self._files[name]
-            file.size, file.inode, file.seen = about.st_size, about.st_ino, True
+            file.size, file.inode, file.modified = about.st_size, about.st_ino, about.st_mtime_ns
         for file in displaced:
             self._tell_gone(file, found)
         return [self._files[name] for name in sorted(self._files)]
@@ -108,7 +108,8 @@ class Directory:
             size: Most bytes.
 
         Raises:
-            FatalError: The file may not be read, or is damaged.
+            DataError: The compressed file is damaged.
+            FatalError: The file may not be read.
         """
         try:
             handle = self._handle(file.name)
@@ -121,7 +122,10 @@ class Directory:
         except EOFError:  # still being compressed
             self._close(file.name)
             return b""
-        except (OSError, zlib.error) as error:
+        except (gzip.BadGzipFile, zlib.error) as error:
+            self._close(file.name)
+            raise DataError(f"{file.name} is damaged at byte {at} of what it holds: {error}") from error
+        except OSError as error:
             self._close(file.name)
             raise FatalError(f"{file.name} at byte {at}: {error}") from error
         if at < _HEAD and data:
@@ -154,7 +158,7 @@ class Directory:
     def _same(self, known: TrailFile, found: Mapping[str, os.stat_result]) -> bool:
         """Tell whether the file of that name is still the one that is known."""
         about = found[known.name]
-        if known.seen and known.inode == about.st_ino and known.size == about.st_size:
+        if (known.modified, known.inode, known.size) == (about.st_mtime_ns, about.st_ino, about.st_size):
             return True
         if not known.compressed and about.st_size < known.offset:
             return False
@@ -177,7 +181,7 @@ class Directory:
             if known.head_size and (same or zipped) and self._has_head(known, name):
                 log.info("%s is called %s now", known.name, name)
                 displaced.remove(known)
-                return replace(known, name=name, seen=False)
+                return replace(known, name=name, modified=0)
         return TrailFile(name)
 
     def _tell_gone(self, file: TrailFile, found: Mapping[str, os.stat_result]) -> None:

@@ -159,6 +159,31 @@ def test_a_file_being_compressed_is_left_until_it_is_whole(tmp_path: Path) -> No
     assert early <= 100
 
 
+def test_a_damaged_compressed_file_is_one_dead_letter_and_the_others_go_on(tmp_path: Path) -> None:
+    data = bytearray(gzip.compress(lines(*range(20_000)).encode()))
+    data[10] = 0xFF
+    file = tmp_path / "a.json.gz"
+    file.write_bytes(data)
+    (tmp_path / "b.json").write_text(lines(-1))
+    run = Run(tmp_path).drain()
+    assert numbers(run) == [-1]
+    assert [f"{file} is damaged" in str(record.error) for record in run.errant] == [True]
+    assert list((run.offset or {})["files"]) == [str(file), str(tmp_path / "b.json")]
+    file.write_bytes(gzip.compress(lines(*range(20_000)).encode()))
+    run.drain()
+    assert numbers(run) == [-1, *range(20_000)]
+
+
+def test_a_file_written_anew_with_the_same_size_is_seen(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(lines(1))
+    os.utime(file, ns=(1, 1))
+    run = Run(tmp_path).drain()
+    file.write_text(lines(2))
+    run.drain()
+    assert numbers(run) == [1, 2]
+
+
 def test_a_broken_line_becomes_a_dead_letter_with_file_and_byte(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     good, broken, wrong = lines(1), '{"table":"S.T",\n', '{"table":"S.T","op_type":"Q"}\n'
