@@ -76,7 +76,7 @@ class Operation:
         pos: Position in the trail, or an empty text.
         xid: Transaction, or an empty text.
         txind: `B`, `M`, `E` or `W`: begin, middle, end of a transaction or all of it; or an empty text.
-        complete: Whether all columns are in it that the table is known to have.
+        types: Types of the table's columns, as far as they are known.
     """
 
     op: OpName
@@ -89,7 +89,7 @@ class Operation:
     pos: str
     xid: str
     txind: str
-    complete: bool = True
+    types: Mapping[str, ColumnType] = field(default_factory=dict)
 
     @property
     def row(self) -> Image:
@@ -122,7 +122,7 @@ class Operation:
             return []
         row, old = self.row, self.old
         if split_key_updates and old and any(name in old for name in self.key):
-            if not self.complete:
+            if len(row) < len(self.types):
                 raise DataError(
                     f"{self.database}.{self.table}: an UPDATE of the key at {self.pos} has not all columns, so the row"
                     " under the new key is not known; have the database log all columns (ADD TRANDATA ... ALLCOLS)"
@@ -208,12 +208,10 @@ class GoldenGateFormat:
         before, after = self._images(record, op, table)
         if self._key_token or "primary_keys" in meta.fields:
             self._take_key(table, record)
-        operation = Operation(
+        return Operation(
             op, table.database, table.name, before, after, table.key, self._time(name, record), meta.pos(record),
-            meta.text(record, "xid"), meta.txind(record),
+            meta.text(record, "xid"), meta.txind(record), table.types,
         )  # fmt: skip
-        operation.complete = op != "UPDATE" or len(operation.row) >= len(table.types)
-        return operation
 
     def types_of(self, database: str, table: str) -> dict[str, ColumnType]:
         """Return the types of a table's columns, as far as they are known."""

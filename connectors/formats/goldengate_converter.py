@@ -57,8 +57,7 @@ class GoldenGateJsonConverter(Converter):
             operation = self._format.operation(record)
             if operation is None:
                 continue
-            types = self._format.types_of(operation.database, operation.table)
-            texts = {name: type_.mysql_type for name, type_ in types.items()}
+            texts = {name: type_.mysql_type for name, type_ in operation.types.items()}
             for change in operation.changes(split_key_updates=True):
                 change.position = operation.pos or None
                 change.mysql_type = texts

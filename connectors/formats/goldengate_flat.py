@@ -49,7 +49,7 @@ class FlatReader:
         if operation.op == "TRUNCATE":
             return _message(self._flat.truncate(operation.database, operation.table, **moment))
         [change] = operation.changes(split_key_updates=False)
-        types = self._form.types_of(operation.database, operation.table)
+        types = operation.types
         return _message(self._flat.encode(change, types, **moment))
 
 

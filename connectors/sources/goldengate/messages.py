@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
@@ -13,6 +14,7 @@ from connectors.api.record import SourceRecord
 from connectors.formats.canal import POSITION_HEADER, TS_US_HEADER, RowChange
 from connectors.formats.flat_message import FlatMessages
 from connectors.formats.goldengate import GoldenGateFormat, Operation
+from connectors.formats.goldengate_types import ColumnType
 from connectors.sources.goldengate.routing import Routing
 
 __all__ = ["Messages"]
@@ -92,13 +94,15 @@ class Messages:
             records = [self._truncate(operation, topics[1], op_us, now_us, position)]
         else:
             changes = operation.changes(split_key_updates=self._keyed)
-            records = [self._record(change, topics[0], op_us, now_us, position) for change in changes]
+            types = operation.types
+            records = [self._record(change, types, topics[0], op_us, now_us, position) for change in changes]
         self._pos = operation.pos or self._pos
         return records
 
-    def _record(self, change: RowChange, topic: str, op_us: int, now_us: int, position: bytes) -> SourceRecord:
+    def _record(
+        self, change: RowChange, types: Mapping[str, ColumnType], topic: str, op_us: int, now_us: int, position: bytes
+    ) -> SourceRecord:
         key = self._key(change) if self._keyed else None
-        types = self._form.types_of(change.database, change.table)
         value = self._flat.encode(change, types, es_ms=op_us // 1000, ts_ms=now_us // 1000, message_id=self._id)
         return self._made(topic, value, key, op_us, position)
 
@@ -116,8 +120,8 @@ class Messages:
         return SourceRecord(topic, value, key, partition, headers, op_us // 1000, self.source_partition)
 
     def _key(self, change: RowChange) -> bytes | None:
-        table = f"{change.database}.{change.table}"
         if not change.key:
+            table = f"{change.database}.{change.table}"
             if table not in self._warned:
                 self._warned.add(table)
                 log.warning(
@@ -130,6 +134,8 @@ class Messages:
         try:
             return orjson.dumps({name: change.row[name] for name in change.key})
         except KeyError as error:
-            raise DataError(f"{table}: the key column {error.args[0]} is not in the record") from None
+            raise DataError(
+                f"{change.database}.{change.table}: the key column {error.args[0]} is not in the record"
+            ) from None
         except TypeError as error:
-            raise DataError(f"{table}: its key cannot be written as JSON: {error}") from None
+            raise DataError(f"{change.database}.{change.table}: its key cannot be written as JSON: {error}") from None
