@@ -96,7 +96,7 @@ async def enrich(stream):
 """
 
 _CONFIG: Final = """
-application: {{id: "{id}"}}
+application: {{id: "{id}", processing_guarantee: {guarantee}}}
 stages:
   - name: s
     input: {source}
@@ -116,11 +116,12 @@ class Variant:
     options: str = "{}"
     mode: str = "unordered"
     capacity: int = 1000
+    guarantee: str = "at_least_once"
 
 
 def main() -> int:
     """Run the benchmark."""
-    chosen = options("Measure the async stage.", 60_000)
+    chosen = options("Measure the async stage.", 60_000, minutes=True)
     load = os.getloadavg()[0]
     env = stack.up(["kafka", "redis", "cassandra"])
     os.environ.update(env)
@@ -133,7 +134,8 @@ def main() -> int:
         with _dimensions(servers, made.unique) as keyspace:
             runs, controls = _measure(made, source, chosen.records, chosen.repeat, _variants(made.unique, keyspace))
         recovery = _recovery(made, source)
-    _report(runs, controls, recovery, load)
+        memory = _memory(made, source, chosen.records, chosen.minutes)
+    _report(runs, controls, recovery, memory, load)
     return 0
 
 
@@ -149,6 +151,7 @@ def _variants(unique: str, keyspace: str) -> dict[str, Variant]:
     return {
         "unordered": Variant(),
         "ordered": Variant(mode="ordered"),
+        "exactly once": Variant(guarantee="exactly_once"),
         "capacity 100": Variant(capacity=100),
         "straggler": Variant("functions:straggler", capacity=100),
         "redis": Variant("redis", redis_options),
@@ -285,6 +288,30 @@ def _recovery(made: Bench, source: str) -> float:
     return time.monotonic() - began
 
 
+def _memory(made: Bench, source: str, records: int, minutes: float) -> list[float]:
+    """RSS in MB at each tenth of some minutes at full load, the first after a tenth of them."""
+    if not minutes:
+        return []
+    _say(f"memory over {minutes:g} minutes")
+    target = made.topic("out-memory")
+    _, env, command = _start_stage(made, source, target, "memory", Variant())
+    worker = made.start(command, env)
+    begun, samples = time.monotonic(), []
+    sent = records
+    while len(samples) < 10:
+        # The input stays ahead of the worker, so that it never rests.
+        if made.count(target) > sent - records:
+            made.fill(source, _values(records))
+            sent += records
+        worker.check()
+        if time.monotonic() - begun >= (len(samples) + 1) * minutes * 6:
+            samples.append(worker.rss_mb())
+        time.sleep(0.2)
+    _say(f"{made.count(target)} records in {minutes:g} minutes")
+    worker.stop()
+    return samples
+
+
 def _wait(condition: Any, what: str, limit_s: float = 60.0) -> None:
     deadline = time.monotonic() + limit_s
     while not condition():
@@ -293,7 +320,13 @@ def _wait(condition: Any, what: str, limit_s: float = 60.0) -> None:
         time.sleep(0.02)
 
 
-def _report(runs: dict[str, list[Run]], controls: dict[str, list[float]], recovery: float, load: float) -> None:
+def _report(
+    runs: dict[str, list[Run]],
+    controls: dict[str, list[float]],
+    recovery: float,
+    memory: list[float],
+    load: float,
+) -> None:
     rates = {name: median([run.rate for run in made]) for name, made in runs.items()}
     cpu = {name: median([run.cpu_us for run in made]) for name, made in runs.items()}
     rss = {name: round(max(run.rss_mb for run in made)) for name, made in runs.items()}
@@ -304,20 +337,22 @@ def _report(runs: dict[str, list[Run]], controls: dict[str, list[float]], recove
     rows += [
         ("ordered / unordered", f"{rates['ordered'] / rates['unordered']:.0%}"),
         ("Cassandra: together / one by one", f"{rates['cassandra'] / rates['cassandra single']:.1f}"),
-        ("exactly once", "not built"),
+        ("exactly once / at least once", f"{rates['exactly once'] / rates['unordered']:.0%}"),
         ("straggler / bare asyncio with stragglers", f"{ratio:.0%}"),
         ("recovery after kill -9", f"{recovery:.1f} s"),
     ]
+    if memory:
+        rows.append(("RSS at each tenth of the time", ", ".join(f"{each:.0f}" for each in memory) + " MB"))
     keys = {"stock": "faust_stock", "table": "table_per_request"}
     names = {keys.get(name, name.replace(" ", "_")): name for name in rates if name != "straggler"}
     result: dict[str, Any] = {"control_records_per_s": round(bare["1000"])}
     result |= {f"{key}_records_per_s": round(rates[name]) for key, name in names.items()}
     result |= {
-        "exactly_once_records_per_s": None,
         "cpu_us_per_record": round(cpu["unordered"], 1),
         "straggler_ratio": round(ratio, 3),
         "recovery_s": round(recovery, 2),
         "rss_mb": rss,
+        "memory_mb": [round(each) for each in memory],
     }
     report(rows, result, load)
 

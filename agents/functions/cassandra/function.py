@@ -42,7 +42,7 @@ class AsyncCassandraRequest(AsyncFunction[Message, Message]):
         consistency: Level of reads and writes; an upsert finds what the one before it wrote only with quorums.
         max_in_flight: Most requests on their way.
         request_timeout_s: Limit for one request, seconds.
-        batch: Rows that may share a request: replica, partition or none.
+        batch: Rows that may share a request: replica, partition or none. A lookup gathers keys unless it is none.
         time_zone: Zone of times in messages that name none, and of times written into messages.
         emit_as: How times are written: text (`yyyy-MM-dd HH:mm:ss.SSS`), iso (with offset) or millis.
         key: lookup: key column -> field of the row.
@@ -128,7 +128,8 @@ class AsyncCassandraRequest(AsyncFunction[Message, Message]):
         try:
             schema = await self._client.table(self._keyspace, self._table)
             if isinstance(self._mode, Lookup):
-                await self._mode.open(self._client, schema, self._micros, self._renderer)
+                gather = self._batching != "none"
+                await self._mode.open(self._client, schema, self._micros, self._renderer, gather=gather)
             else:
                 await self._mode.open(self._client, schema, self._micros, self._renderer, self._batching)
         except BaseException:

@@ -44,7 +44,15 @@ class Lookup:
         self._on_miss = on_miss
         self._fields: list[str] = []
 
-    async def open(self, client: CassandraClient, schema: TableSchema, micros: Micros, renderer: Renderer) -> None:
+    async def open(
+        self,
+        client: CassandraClient,
+        schema: TableSchema,
+        micros: Micros,
+        renderer: Renderer,
+        *,
+        gather: bool = True,
+    ) -> None:
         """Check the options against the schema and prepare the statements.
 
         Raises:
@@ -57,7 +65,7 @@ class Lookup:
         self._types = dict(zip(self._columns, (schema.columns[name] for name in read), strict=True))
         self._renderer = renderer
         self._label = schema.label
-        self._reader = RowReader(client, schema, read, names)
+        self._reader = RowReader(client, schema, read, names, gather=gather)
         await self._reader.prepare()
 
     async def invoke(self, message: Message) -> list[Message]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
+from connectors.api.errors import DataError
 from connectors.clients.cassandra.client import CassandraClient
 from connectors.clients.cassandra.schema import TableSchema, quote
 from connectors.clients.cassandra.statements import bound, copied, routing_key
@@ -41,11 +42,19 @@ class RowReader:
         schema: The table.
         columns: Columns to read, exact names.
         key: Key columns given, exact names: the partition key in its order, then clustering columns in theirs.
+        gather: Whether keys may share a request.
     """
 
     def __init__(
-        self, client: CassandraClient, schema: TableSchema, columns: Sequence[str], key: Sequence[str]
+        self,
+        client: CassandraClient,
+        schema: TableSchema,
+        columns: Sequence[str],
+        key: Sequence[str],
+        *,
+        gather: bool = True,
     ) -> None:
+        self._gather = gather
         self._client = client
         self._schema = schema
         self._columns = tuple(columns)
@@ -57,6 +66,7 @@ class RowReader:
         self._single: Any = None
         self._gathering: list[Any] = []
         self._queue: Waiting = {}
+        self._alone: Waiting = {}
         self._pump: asyncio.Task[None] | None = None
 
     async def prepare(self) -> None:
@@ -70,7 +80,11 @@ class RowReader:
         self._single = await self._client.prepare(
             f"SELECT {self._selected(self._columns)} FROM {self._schema.cql} WHERE {' AND '.join(where)}{order} LIMIT 1"
         )
-        if not self._in_order or any(self._schema.columns[name] not in _GATHERED for name in self._key):
+        if (
+            not self._gather
+            or not self._in_order
+            or any(self._schema.columns[name] not in _GATHERED for name in self._key)
+        ):
             return  # what is read cannot be told apart by key, or not be sorted
         selected = self._selected(self._key + self._columns)
         for index in range(self._partition_size):
@@ -89,10 +103,13 @@ class RowReader:
         """
         answer: asyncio.Future[Row | None] = asyncio.get_running_loop().create_future()
         self._queue.setdefault(key, []).append(answer)
+        self._start()
+        return answer
+
+    def _start(self) -> None:
         # The task starts in the next tick, so that it finds all that this one asks for.
         if self._pump is None or self._pump.done():
             self._pump = asyncio.get_running_loop().create_task(self._send_all())
-        return answer
 
     @property
     def _in_order(self) -> bool:
@@ -106,7 +123,10 @@ class RowReader:
         )
 
     async def _send_all(self) -> None:
-        while self._queue:
+        while self._queue or self._alone:
+            alone, self._alone = self._alone, {}
+            for key, answers in alone.items():
+                await self._send(0, {key: answers})
             waiting, self._queue = self._queue, {}
             for index, keys in self._groups(list(waiting)):
                 await self._send(index, {key: waiting[key] for key in keys})
@@ -129,6 +149,12 @@ class RowReader:
 
     def _settle(self, waiting: Waiting, reply: asyncio.Future[list[tuple[Any, ...]]]) -> None:
         error = asyncio.CancelledError() if reply.cancelled() else reply.exception()
+        if isinstance(error, DataError) and len(waiting) > 1:
+            # One key is at fault, and the server does not say which: each is asked for by itself.
+            for key, answers in waiting.items():
+                self._alone.setdefault(key, []).extend(answers)
+            self._start()
+            return
         if error is not None:
             _fail(waiting, error)
             return
@@ -151,7 +177,7 @@ class RowReader:
 
     def _groups(self, keys: list[Key]) -> Iterator[tuple[int, list[Key]]]:
         """Yield the keys of each request, and the column in which they differ."""
-        if len(keys) == 1 or not self._gathering:
+        if len(keys) <= 1 or not self._gathering:
             yield from ((0, [key]) for key in keys)
             return
         index, groups = min(

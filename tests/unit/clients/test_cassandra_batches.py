@@ -225,3 +225,32 @@ async def test_a_failed_read_is_told_to_each() -> None:
     keys = [(name, (7).to_bytes(4, "big")) for name in (b"a", b"b", b"a")]
     outcome = await asyncio.gather(*map(reader.read, keys), return_exceptions=True)
     assert all(isinstance(error, RetriableError) for error in outcome)
+
+
+async def test_a_key_that_the_server_refuses_fails_alone() -> None:
+    seven = (7).to_bytes(4, "big")
+
+    def answer(statement: Any) -> list[Any]:
+        if any(b"bad" in value for value in statement.values):
+            raise DataError("refused")
+        return [(f"v{len(client.sent)}",)]
+
+    client = Client(answer)
+    reader = RowReader(client, COMPOSITE, ["v"], COMPOSITE.partition_key)  # type: ignore[arg-type]
+    await reader.prepare()
+    keys = [(name, seven) for name in (b"a", b"bad", b"b", b"a")]
+    async with asyncio.timeout(5):
+        found = await asyncio.gather(*map(reader.read, keys), return_exceptions=True)
+    assert isinstance(found[1], DataError)
+    assert found[0] == found[3]
+    assert not isinstance(found[2], Exception)
+    assert len(client.sent) == 4, "together once, then each alone"
+
+
+async def test_keys_are_read_one_by_one_where_gathering_is_off() -> None:
+    client = Client(lambda _: [("v",)])
+    reader = RowReader(client, COMPOSITE, ["v"], COMPOSITE.partition_key, gather=False)  # type: ignore[arg-type]
+    await reader.prepare()
+    keys = [(name, (7).to_bytes(4, "big")) for name in (b"a", b"b", b"a")]
+    assert await asyncio.gather(*map(reader.read, keys)) == [("v",)] * 3
+    assert len(client.sent) == 2
