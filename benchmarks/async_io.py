@@ -296,7 +296,8 @@ def _memory(made: Bench, source: str, records: int, minutes: float) -> list[floa
     target = made.topic("out-memory")
     _, env, command = _start_stage(made, source, target, "memory", Variant())
     worker = made.start(command, env)
-    begun, samples = time.monotonic(), []
+    begun = time.monotonic()
+    samples: list[float] = []
     sent = records
     while len(samples) < 10:
         # The input stays ahead of the worker, so that it never rests.
