@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Literal, Protocol
 
-from connectors.api.errors import DataError
+from connectors.api.errors import DataError, RetriableError
 from connectors.clients.cassandra.client import CassandraClient
+from connectors.clients.cassandra.errors import SchemaChangedError
 from connectors.clients.cassandra.requests import WriteRequest
 from connectors.clients.cassandra.ring import Replicas
 from connectors.clients.cassandra.statements import Write, copied
@@ -70,6 +71,9 @@ class WriteBatches:
         self._queue: list[Pending] = []
         self._singles: deque[Pending] = deque()
         self._pump: asyncio.Task[None] | None = None
+        # When the last success came, and the error of a request since whose sending nothing was heard.
+        self._heard = 0.0
+        self._silence: BaseException | None = None
 
     def submit(self, write: Write) -> asyncio.Future[None]:
         """Send a write soon. Called on the client's event loop.
@@ -101,6 +105,7 @@ class WriteBatches:
     async def _send_all(self) -> None:
         while self._queue or self._singles:
             waiting, self._queue = self._queue, []
+            self._silence = None
             try:
                 batches = group(waiting, self._replicas, self._batching)
             except Exception as error:  # whatever it is, nobody may wait for ever
@@ -112,6 +117,10 @@ class WriteBatches:
                 await self._send([self._singles.popleft()])
 
     async def _send(self, batch: list[Pending]) -> None:
+        if self._silence is not None:
+            # Each would wait for the same answer in vain; together, longer than Kafka waits for a consumer.
+            _fail(batch, self._silence)
+            return
         writes = [pending.write for pending in batch]
         request = WriteRequest(writes, self._client.settings.consistency_level, self._replicas(batch[0]))
         try:
@@ -124,8 +133,9 @@ class WriteBatches:
     def _settle(self, batch: list[Pending], writes: list[Write], sent: float, reply: asyncio.Future[Any]) -> None:
         error = asyncio.CancelledError() if reply.cancelled() else reply.exception()
         if error is None:
+            self._heard = time.monotonic()
             if self._answered is not None:
-                self._answered(writes, time.monotonic() - sent)
+                self._answered(writes, self._heard - sent)
             for pending in batch:
                 pending.owner.settle(pending.index, None)
         elif isinstance(error, DataError) and len(batch) > 1:
@@ -133,6 +143,8 @@ class WriteBatches:
             self._singles.extend(batch)
             self._wake()
         else:
+            if self._heard < sent and isinstance(error, RetriableError) and not isinstance(error, SchemaChangedError):
+                self._silence = error
             _fail(batch, error)
 
     def _replicas(self, pending: Pending) -> Replicas | None:

@@ -152,6 +152,43 @@ async def test_a_failure_that_passes_is_told_to_each() -> None:
     assert len(set(map(id, outcome))) == 3
 
 
+class SlowClient(Client):
+    """Has one permit, as long as a reply is awaited."""
+
+    def __init__(self, answer: Callable[[Any], Any]) -> None:
+        super().__init__(answer)
+        self.permit = asyncio.Semaphore(1)
+
+    async def write(self, request: WriteRequest) -> asyncio.Future[Any]:
+        await self.permit.acquire()
+        reply = await super().write(request)
+        reply.add_done_callback(lambda _: self.permit.release())
+        return reply
+
+
+async def test_what_waits_fails_at_once_when_nothing_is_heard() -> None:
+    """With one request at a time, each of 50 rows would wait for its time-out."""
+
+    def answer(_: Any) -> Any:
+        raise RetriableError("silent")
+
+    client = SlowClient(answer)
+    outcome = await submitted(client, "none", [(f"a{i}", i, "v") for i in range(50)])
+    assert [str(error) for error in outcome] == ["silent"] * 50
+    assert len(client.sent) <= 3
+
+
+async def test_one_that_fails_among_others_that_are_answered_stops_nobody() -> None:
+    def answer(statement: Any) -> list[Any]:
+        if statement.values[0] == b"a7":
+            raise RetriableError("its replicas are down")
+        return []
+
+    client = Client(answer)
+    outcome = await submitted(client, "none", [(f"a{i}", i, "v") for i in range(50)])
+    assert [i for i, error in enumerate(outcome) if error is not None] == [7]
+
+
 async def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Write, "size", property(lambda _: 1 / 0))
     outcome = await asyncio.wait_for(submitted(Client(), "replica", [("a", 1, "v"), ("b", 1, "v")]), 5)
