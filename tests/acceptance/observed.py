@@ -7,7 +7,6 @@ import json
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -27,23 +26,10 @@ class ObservedCassandraSink(CassandraSink):
         return ObservedTask
 
 
-class IdleThread(threading.Thread):
-    """Does nothing but sleep, and notes how much too long the machine let it."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self._late: deque[tuple[float, float]] = deque(maxlen=200)
-
-    def run(self) -> None:
-        while True:
-            before = time.monotonic()
-            time.sleep(_BEAT_S)
-            now = time.monotonic()
-            self._late.append((now, now - before - _BEAT_S))
-
-    def latest_since(self, moment: float) -> float:
-        """Return the most that it was late after a moment."""
-        return max((late for at, late in list(self._late) if at >= moment), default=0.0)
+def _waited_for_a_core() -> float:
+    """Return how many seconds this thread was ready to run in all while others had the cores."""
+    facts = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat").read_text().split()
+    return int(facts[1]) / 1e9
 
 
 class ObservedTask(CassandraSinkTask):
@@ -51,8 +37,6 @@ class ObservedTask(CassandraSinkTask):
 
     async def start(self, props: Props) -> None:
         await super().start(props)
-        self._idle = IdleThread()
-        self._idle.start()
         self._beating = asyncio.get_running_loop().create_task(self._beat())
 
     async def stop(self) -> None:
@@ -70,14 +54,14 @@ class ObservedTask(CassandraSinkTask):
     async def _beat(self) -> None:
         worst = 0.0
         while True:
-            before = time.monotonic()
+            before, waited = time.monotonic(), _waited_for_a_core()
             await asyncio.sleep(_BEAT_S)
-            now = time.monotonic()
+            late = time.monotonic() - before - _BEAT_S
             # What the machine was too busy for is not the loop's fault.
-            late = now - before - _BEAT_S - self._idle.latest_since(before)
-            if late > worst:
-                worst = late
-                self._note(blocked_s=round(late, 4), of_s=round(now - before - _BEAT_S, 4))
+            blocked = late - (_waited_for_a_core() - waited)
+            if blocked > worst:
+                worst = blocked
+                self._note(blocked_s=round(blocked, 4), of_s=round(late, 4))
 
     def _note(self, **facts: float) -> None:
         with Path(os.environ["OBSERVED"]).open("a") as file:

@@ -34,7 +34,7 @@ FROZEN_S = 30 if FULL else 12
 """More than a request's limit of 10 s."""
 
 BLOCKED_S = 0.1 if FULL else 1.0
-"""Beyond what a sleeping thread of the same process was late. The driver would block the loop for 2 s."""
+"""Beyond the time that its thread waited for a core. The driver would block the loop for 2 s."""
 
 
 @pytest.fixture(scope="module")

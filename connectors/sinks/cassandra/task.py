@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -125,7 +125,8 @@ class CassandraSinkTask(SinkTask):
             else:
                 flight.left.append(sent[place])
                 failed.append(error)
-                self.context.table_metrics(write.table.schema.label).retried(1)
+        for table, rows in Counter(write.table.schema.label for write, _ in flight.left).items():
+            self.context.table_metrics(table).retried(rows)
         if any(isinstance(error, SchemaChangedError) for error in failed):
             self._stale, flight.collected = True, None
         return failed
