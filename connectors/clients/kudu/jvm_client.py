@@ -9,7 +9,17 @@ from typing import Any, Final
 from connectors.api.errors import ConnectError
 from connectors.clients.kudu.columns import Column, decode, encode
 from connectors.clients.kudu.jvm import helper, start_jvm
-from connectors.clients.kudu.port import ColumnSpec, FailureKind, Layout, OpKind, RowFailure, RowOp, Table, to_python
+from connectors.clients.kudu.port import (
+    AWAY,
+    ColumnSpec,
+    FailureKind,
+    Layout,
+    OpKind,
+    RowFailure,
+    RowOp,
+    Table,
+    to_python,
+)
 from connectors.clients.kudu.settings import KuduSettings, check_masters, error_of
 
 __all__ = ["JvmKuduClient"]
@@ -54,8 +64,21 @@ class JvmKuduClient:
     def write_batch(self, table: Table, ops: Sequence[RowOp]) -> list[RowFailure]:
         """See `KuduClient`."""
         failures: list[RowFailure] = []
-        for start in range(0, len(ops), _MOST_ROWS):
-            failures += self._write(table, ops[start : start + _MOST_ROWS], start)
+        waiting = [(start, ops[start : start + _MOST_ROWS]) for start in range(0, len(ops), _MOST_ROWS)]
+        away: RowFailure | None = None
+        while waiting:
+            first, part = waiting.pop(0)
+            if away is not None:
+                failures += [RowFailure(away.kind, first + i, away.text) for i in range(len(part))]
+                continue
+            columns = encode(table.columns, part)
+            if sum(column.size for column in columns) > _MOST_BYTES and len(part) > 1:
+                half = len(part) // 2
+                waiting[:0] = [(first, part[:half]), (first + half, part[half:])]
+                continue
+            found = self._write(table, part, columns, first)
+            away = next((failure for failure in found if failure.kind in AWAY), None)
+            failures += found
         return failures
 
     def create_table(self, name: str, columns: Sequence[ColumnSpec], layout: Layout) -> Table:
@@ -101,11 +124,7 @@ class JvmKuduClient:
             self._call("closing the session", self._session.close)
             self._call("closing", client.close)
 
-    def _write(self, table: Table, ops: Sequence[RowOp], first: int) -> list[RowFailure]:
-        columns = encode(table.columns, ops)
-        if sum(column.size for column in columns) > _MOST_BYTES and len(ops) > 1:
-            half = len(ops) // 2
-            return self._write(table, ops[:half], first) + self._write(table, ops[half:], first + half)
+    def _write(self, table: Table, ops: Sequence[RowOp], columns: list[Column], first: int) -> list[RowFailure]:
         kinds = self._jpype.JArray(self._jpype.JByte)(bytes(op.kind for op in ops))
         answer = self._call("writing", self._bulk.write, self._session, table.handle, kinds, *self._to_java(columns))
         if answer is None:

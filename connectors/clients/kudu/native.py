@@ -21,6 +21,7 @@ from typing import Any, Final
 from connectors.api.errors import ConfigError, FatalError
 from connectors.clients.kudu.jars import INSTALL_HINT
 from connectors.clients.kudu.port import (
+    AWAY,
     UNSET,
     ColumnSpec,
     FailureKind,
@@ -117,8 +118,14 @@ class NativeKuduClient:
                 records[index] = _record(table, op)
             except (ValueError, OverflowError) as error:
                 failures.append(RowFailure(FailureKind.INVALID, index, str(error)))
+        away: RowFailure | None = None
         for part in _parts(table, ops, list(records)):
-            failures += self._write(table, ops, records, part)
+            if away is not None:
+                failures += [RowFailure(away.kind, index, away.text) for index in part]
+                continue
+            found = self._write(table, ops, records, part)
+            away = next((failure for failure in found if failure.kind in AWAY), None)
+            failures += found
         return failures
 
     def create_table(self, name: str, columns: Sequence[ColumnSpec], layout: Layout) -> Table:

@@ -26,6 +26,7 @@ from enum import Enum, IntEnum
 from typing import Any, Final, Protocol
 
 __all__ = [
+    "AWAY",
     "UNSET",
     "ColumnSpec",
     "FailureKind",
@@ -69,6 +70,10 @@ class FailureKind(Enum):
     SCHEMA_CHANGED = "schema_changed"
     NOT_AUTHORIZED = "not_authorized"
     FATAL = "fatal"
+
+
+AWAY: Final = frozenset({FailureKind.TIMEOUT, FailureKind.UNAVAILABLE})
+"""The server is out of reach: nothing behind such a failure is tried, as each try would take as long again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from connectors.api.errors import ConfigError, ConnectError, FatalError, RetriableError
-from connectors.clients.kudu.port import FailureKind
+from connectors.clients.kudu.port import AWAY, FailureKind
 
 __all__ = ["Backend", "ExistsError", "KuduSettings", "MissingTableError", "check_masters", "error_of"]
 
@@ -84,7 +84,7 @@ def error_of(kind: FailureKind, where: str, text: str) -> ConnectError:
         text: Kudu's own words.
     """
     message = f"{where}: {text}"
-    if kind in (FailureKind.TIMEOUT, FailureKind.UNAVAILABLE):
+    if kind in AWAY:
         return RetriableError(message)
     if kind is FailureKind.NOT_FOUND:
         return MissingTableError(message)

@@ -388,7 +388,7 @@ async def test_a_frozen_server_is_retried_and_nothing_is_committed_ahead(start: 
     sink = start(operation_timeout_ms="700")
     first = sink.change("INSERT", seed(1))
     sink.put(first)
-    second = sink.change("INSERT", *(seed(i) for i in range(2, 500)))
+    second = sink.change("INSERT", *(seed(i) for i in range(2, 9_000)))  # more than one flush
     with frozen(), pytest.raises(RetriableError, match=f"table {sink.table}: .* rows failed: Timed out"):
         sink.put(second)
     partition = TopicPartition(TOPIC, 0)
@@ -398,5 +398,5 @@ async def test_a_frozen_server_is_retried_and_nothing_is_committed_ahead(start: 
         with suppress(RetriableError):
             sink.put(second)
             break
-    assert sink.rows() == [stored(i) for i in range(1, 500)]
+    assert sink.rows() == [stored(i) for i in range(1, 9_000)]
     assert await sink.task.pre_commit({partition: second.offset + 1}) == {partition: second.offset + 1}

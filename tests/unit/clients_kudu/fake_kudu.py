@@ -172,6 +172,7 @@ class Session:
 
     def flush(self) -> None:
         assert not self._pending, "errors of an earlier flush were not fetched"
+        self._client.flushes += 1
         buffer, self._buffer, self._bytes = self._buffer, [], 0
         for operation in buffer:
             self._run(operation)
@@ -213,6 +214,7 @@ class Client:
     def __init__(self) -> None:
         self.tables: dict[str, Stored] = {}
         self.fault: str | None = None
+        self.flushes = 0
         self.timeouts_ms: list[int] = []
 
     def connect(self, hosts: list[str], ports: list[int], admin_timeout_ms: int, rpc_timeout_ms: int) -> Client:

@@ -91,6 +91,13 @@ def test_a_failure_of_the_server_fails_the_whole_part(
     assert words in failures[0].text
 
 
+def test_no_part_is_tried_after_one_that_timed_out(kudu: fake_kudu.Client, client: KuduClient, table: Table) -> None:
+    kudu.fault = "Timed out: Failed to write batch"
+    failures = client.write_batch(table, [op(OpKind.UPSERT, id=str(i), at=0, must=i) for i in range(2_500)])
+    assert [(failure.kind, failure.index) for failure in failures] == [(FailureKind.TIMEOUT, i) for i in range(2_500)]
+    assert kudu.flushes == 1
+
+
 def test_a_row_that_apply_refuses_all_the_same_ends_the_task(
     client: KuduClient, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
