@@ -151,6 +151,8 @@ class ChangeStream:
         be read again.
         """
         records = self._batch.take()
+        if records and records[-1].source_partition is not self._plan.source_partition:
+            records.append(SourceRecord.heartbeat(self._plan.source_partition, {}))  # behind a stored table layout
         if records:
             records[-1].source_offset = self.offset()
         return records
@@ -280,6 +282,9 @@ class ChangeStream:
         ddl = classify(query.sql, query.database)
         if ddl is not None:
             self._layouts.clear()  # what the catalogue tells of tables may have changed
+            if self._plan.history is not None:
+                for database, name in ddl.tables:
+                    self._plan.history.forget(database, name)
             if "ddl" in self._skipped or ddl.type.lower() in self._skipped:
                 return
             chosen = next((names for names in ddl.tables if self._chosen(*names)), None)
@@ -323,6 +328,9 @@ class ChangeStream:
 
     def _table_map(self, body: bytes, _: int, __: int) -> None:
         self._tables[int.from_bytes(body[:6], "little")] = self._layouts.codec(body, self.place)
+        if self._plan.history is not None:
+            for record in self._plan.history.take():
+                self._batch.plain(record)
 
     def _row_event(self, rows: tuple[str, int], body: bytes, seconds: int) -> None:
         self._events += 1

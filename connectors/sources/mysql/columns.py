@@ -123,8 +123,10 @@ def parse_columns(
     Returns:
         The columns, and the positions of those in the primary key.
 
+        Without `binlog_row_metadata=FULL` the columns have no names, and there is no key.
+
     Raises:
-        FatalError: The event lacks the names, or has a column of an unknown type.
+        FatalError: The event has a column of an unknown type.
     """
     count, at = read_length(body, at)
     types = body[at : at + count]
@@ -136,11 +138,6 @@ def parse_columns(
     at += (count + 7) // 8
     reader = _Metadata(columns, charsets, flavor)
     key = reader.read(body, at)
-    if not all(column.name for column in columns):
-        raise FatalError(
-            f"{where}: the event does not name its columns, because it was written before binlog_row_metadata was FULL."
-            " SET GLOBAL binlog_row_metadata = FULL; then start after this position",
-        )
     return columns, key
 
 

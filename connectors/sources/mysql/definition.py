@@ -347,8 +347,7 @@ _READING: Final = (
         "snapshot.chunk.rows",
         Type.INT,
         20_000,
-        doc="Rows of a table that a snapshot reads in one statement; after a crash it goes on behind the last chunk"
-        " that was stored.",
+        doc="Rows of a table that a snapshot reads in one statement, along its primary key.",
         importance=Importance.LOW,
         validator=at_least(1),
         group="Start",
@@ -362,6 +361,15 @@ _READING: Final = (
         validator=one_of("INSERT", "INIT"),
         group="Start",
         recommended=("INSERT", "INIT"),
+    )
+    .define(
+        "schema.history",
+        Type.BOOLEAN,
+        False,
+        doc="Keep the layouts of tables beside the offsets, for servers on which binlog_row_metadata cannot be FULL."
+        " Schema changes must then not be made while the source is behind.",
+        importance=Importance.LOW,
+        group="Start",
     )
     .define(
         "signal.table",

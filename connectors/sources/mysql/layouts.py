@@ -80,7 +80,10 @@ class Layouts:
         where = f"{database}.{name} at {place}"
         try:
             columns, key = parse_columns(body, at, plan.charsets, plan.flavor, where)
-            self._ask_catalogue(database, name, columns)
+            if not all(column.name for column in columns):
+                columns, key = self._from_history(database, name, columns, where)
+            else:
+                self._ask_catalogue(database, name, columns)
             table = Table(database, name, columns, key)
             rules = TableRules("", key_changes=False) if signals else plan.rules.of(table)
             return TableCodec(table, rules, plan.rendering, where=where)
@@ -89,6 +92,25 @@ class Layouts:
         except (IndexError, ValueError, KeyError) as error:
             reason = FatalError(f"{where}: the table map event cannot be read: {error!r}")
             return Unreadable(Table(database, name, []), reason)
+
+    def _from_history(
+        self, database: str, name: str, columns: list[Column], where: str
+    ) -> tuple[list[Column], list[int]]:
+        history = self._plan.history
+        if history is None:
+            raise FatalError(
+                f"{where}: the event does not name its columns, because it was written before binlog_row_metadata was"
+                " FULL. SET GLOBAL binlog_row_metadata = FULL; then start after this position, or set"
+                " schema.history=true",
+            )
+        found = history.columns(database, name, columns)
+        if found is None:
+            raise FatalError(
+                f"{where}: the event has other columns than the catalogue had when the table was last looked at, so the"
+                " schema was changed between. SET GLOBAL binlog_row_metadata = FULL; keeps this from happening; take a"
+                " new snapshot",
+            )
+        return found
 
     def _ask_catalogue(self, database: str, name: str, columns: list[Column]) -> None:
         """Add what events do not tell: display width, zerofill, and MariaDB's types that look like BINARY."""

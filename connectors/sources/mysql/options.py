@@ -40,6 +40,7 @@ class Settings:
         snapshot_type: `type` of a snapshot's messages.
         chunk_rows: Rows of a table that a snapshot reads in one statement.
         signal_table: (schema, table) of signals, or None.
+        history: Whether table layouts are kept here.
         start: Where to start without a snapshot and a stored offset.
         rendering: Choices of text form.
         max_batch: Most records handed over at once.
@@ -57,6 +58,7 @@ class Settings:
     snapshot_type: str
     chunk_rows: int
     signal_table: tuple[str, str] | None
+    history: bool
     start: StartPosition
     rendering: Rendering
     max_batch: int
@@ -129,6 +131,7 @@ def read_settings(props: Mapping[str, Any], connector: str) -> Settings:
         values["snapshot.type"],
         values["snapshot.chunk.rows"],
         (signals.partition(".")[0], signals.partition(".")[2]) if signals else None,
+        values["schema.history"],
         start_position("start.position", start or "latest"),
         rendering,
         values["max.batch.size"],

@@ -9,6 +9,7 @@ from typing import Any
 from connectors.sources.mysql.charsets import Charsets
 from connectors.sources.mysql.fields import Rendering
 from connectors.sources.mysql.filters import TableFilter, TopicName
+from connectors.sources.mysql.history import SchemaHistory
 from connectors.sources.mysql.rules import Rules
 
 __all__ = ["ColumnTypes", "Plan"]
@@ -36,6 +37,7 @@ class Plan:
         snapshot_type: `type` of a snapshot's messages.
         chunk_rows: Rows that a snapshot reads in one statement.
         signal_table: (schema, table) of signals, or None.
+        history: Table layouts where events do not tell them, or None.
     """
 
     source_partition: dict[str, Any]
@@ -52,3 +54,4 @@ class Plan:
     snapshot_type: str = "INSERT"
     chunk_rows: int = 20_000
     signal_table: tuple[str, str] | None = None
+    history: SchemaHistory | None = None

@@ -58,13 +58,14 @@ class Server:
     variables: dict[str, str] = field(default_factory=dict)
 
 
-def problems(variables: Mapping[str, str], grants: Sequence[str], user: str) -> list[str]:
+def problems(variables: Mapping[str, str], grants: Sequence[str], user: str, *, history: bool = False) -> list[str]:
     """Return what keeps the binlog from being read, a sentence each.
 
     Args:
         variables: Global variables by lower-case name; one that the server does not have is missing.
         grants: The lines of SHOW GRANTS.
         user: The user, for the statements.
+        history: Whether table layouts are kept here, so that the binlog need not tell them.
     """
     found = []
     if variables.get("log_bin", "OFF") not in ("ON", "1"):
@@ -75,9 +76,9 @@ def problems(variables: Mapping[str, str], grants: Sequence[str], user: str) -> 
     found += [
         f"{name} is {variables[name]!r}, {needed or repr('')} is needed: {statement}"
         for name, needed, statement in _NEEDED
-        if name in variables and variables[name].upper() != needed
+        if name in variables and variables[name].upper() != needed and not (history and name == "binlog_row_metadata")
     ]
-    if "binlog_row_metadata" not in variables:
+    if "binlog_row_metadata" not in variables and not history:
         found.append("binlog_row_metadata does not exist: MySQL 8.0.1 or MariaDB 10.5 is the oldest server that fits")
     return found + _missing_grants(grants, user)
 
@@ -104,12 +105,13 @@ def _privileges(pattern: re.Pattern[str], grants: Sequence[str]) -> set[str]:
     return held
 
 
-def inspect(ask: Ask, address: str) -> Server:
+def inspect(ask: Ask, address: str, *, history: bool = False) -> Server:
     """Find out about a server.
 
     Args:
         ask: Runs a query on it.
         address: Host and port, for messages.
+        history: As in `problems`.
 
     Raises:
         ConfigError: Its binlog cannot be read; the message has a line for each reason.
@@ -117,7 +119,7 @@ def inspect(ask: Ask, address: str) -> Server:
     names = ", ".join(f"'{name}'" for name in _VARIABLES)
     variables = {str(n).lower(): str(v) for n, v in ask(f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})")}
     user = _account(str(ask("SELECT CURRENT_USER()")[0][0]))
-    found = problems(variables, [str(row[0]) for row in ask("SHOW GRANTS")], user)
+    found = problems(variables, [str(row[0]) for row in ask("SHOW GRANTS")], user, history=history)
     if found:
         raise ConfigError("\n".join([f"MySQL at {address} is not set up for reading its binlog:", *found]))
     flavor = "mariadb" if "mariadb" in variables.get("version", "").lower() else "mysql"

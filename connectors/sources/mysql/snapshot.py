@@ -7,8 +7,8 @@ Where the point comes from:
       binlog, with a later `connect.ts_us`. Nobody waits.
     - MySQL without GTIDs: FLUSH TABLES WITH READ LOCK for the moment between position and start of the snapshot.
 
-Tables are read in chunks along their primary key, and each chunk moves the stored offset. A snapshot that is cut off
-goes on behind its last chunk in a new transaction, which sees later rows than the first one; the binlog is still read
+Tables are read in chunks along their primary key, and each batch ends with an offset. A snapshot that is cut off goes
+on behind its last batch in a new transaction, which sees later rows than the first one; the binlog is still read
 from the first point on, so that all changes since then follow, with later times, and the tables end as they are.
 """
 
@@ -22,7 +22,7 @@ from typing import Any
 
 import pymysql
 
-from connectors.api.errors import ConfigError, ConnectError
+from connectors.api.errors import ConfigError, ConnectError, FatalError
 from connectors.api.record import SourceRecord
 from connectors.sources.mysql.batch import Batch, Moment, portions
 from connectors.sources.mysql.catalogue import describe
@@ -112,7 +112,7 @@ class SnapshotReader(SourceReader):
         self.progress = progress
         """How far it is; None before the point in the binlog is known."""
         self.stored = progress
-        """How far it was at the end of the last chunk that was put into the queue wholly."""
+        """How far it was with the last batch that was put into the queue."""
         self.done = False
         """Whether all rows were put into the queue."""
 
@@ -189,9 +189,15 @@ class SnapshotReader(SourceReader):
             yield ask  # closing the connection unlocks
 
     def _table(self, connection: pymysql.Connection[Any], ask: Ask, database: str, name: str) -> None:
-        table = describe(ask, database, name)
-        chunks = TableChunks(ask, self._plan, table, self._plan.chunk_rows)
-        codec = TableCodec(table, chunks.rules, self._plan.rendering, where=f"{database}.{name} in the snapshot")
+        try:
+            table = describe(ask, database, name)
+            if not table.columns:  # dropped since the list was made
+                return
+            chunks = TableChunks(ask, self._plan, table, self._plan.chunk_rows)
+            codec = TableCodec(table, chunks.rules, self._plan.rendering, where=f"{database}.{name} in the snapshot")
+        except (ConfigError, FatalError) as error:
+            self._refuse(database, name, error)
+            return
         after = None
         if self.progress is not None and self.progress.table == (database, name) and chunks.divided:
             after = self.progress.after
@@ -201,11 +207,23 @@ class SnapshotReader(SourceReader):
                 count += len(part.rows)
                 after = tuple(part.after) if part.after is not None else None
                 self._emit(codec, part.rows)
+                self._mark((database, name), after)
                 if self._stopped:
                     return
-            self._mark((database, name), after)
             if not chunks.more(count):
                 return
+
+    def _refuse(self, database: str, name: str, error: ConnectError) -> None:
+        """Leave out a table that cannot be read; `errors.tolerance` decides whether the others go on."""
+        record = SourceRecord.errant(
+            b"",
+            error,
+            position=f"snapshot:{database}.{name}",
+            headers=[("connect.database", database.encode()), ("connect.table", name.encode())],
+            source_partition=self._plan.source_partition,
+        )
+        self._batch.plain(record)
+        self._mark((database, name), None)
 
     def _emit(self, codec: TableCodec, rows: list[Any]) -> None:
         if self.progress is None:
@@ -217,11 +235,9 @@ class SnapshotReader(SourceReader):
         for some in portions(changes) if self._plan.per_event else (changes,):
             self._batch.emit(codec, some, facts, Moment("snapshot:", self.progress.rows, self._batch.ts_us))
             self.progress = replace(self.progress, rows=self.progress.rows + len(some))
-        if len(self._batch.records) >= self._max_batch or self._batch.size >= self._max_batch_bytes:
-            self._put()
 
     def _mark(self, table: tuple[str, str], after: Sequence[str] | None) -> None:
-        """Store how far the snapshot is: a chunk that was put wholly need not be read again."""
+        """Store how far the snapshot is: with every batch, so that none of its rows is read again."""
         if self.progress is None:
             return
         self.position = replace(self.position, ts_us=self._batch.ts_us)

@@ -12,9 +12,13 @@ from connectors.api.connector import Props
 from connectors.api.errors import FatalError, RetriableError
 from connectors.api.record import SourceRecord
 from connectors.api.source import SourceTask
+from connectors.sources.mysql.catalogue import describe
 from connectors.sources.mysql.charsets import Charsets
+from connectors.sources.mysql.chunks import TABLES
+from connectors.sources.mysql.columns import Table
 from connectors.sources.mysql.connection import BinlogChannel, PurgedError, connect, translated
 from connectors.sources.mysql.figures import Figures
+from connectors.sources.mysql.history import SchemaHistory
 from connectors.sources.mysql.incremental import IncrementalSnapshot
 from connectors.sources.mysql.locate import at_time
 from connectors.sources.mysql.options import Settings, read_settings
@@ -49,6 +53,7 @@ class MySqlBinlogTask(SourceTask):
         self._progress: Progress | None = None
         self._finished = False
         self._clock_us = 0
+        self._history: SchemaHistory | None = None
         self._incremental: dict[str, Any] | None = None
         self._unstored = False
 
@@ -62,7 +67,9 @@ class MySqlBinlogTask(SourceTask):
         """
         self._settings = settings = read_settings(props, self.context.connector)
         with self._queries() as ask:
-            self._server = server = inspect(ask, str(settings.address))
+            self._server = server = inspect(ask, str(settings.address), history=settings.history)
+            if settings.history:
+                self._history = self._open_history(settings, ask)
             self._plan = self._make_plan(settings, server)
             stored = self.context.offset_storage_reader.offset(settings.source_partition)
             if stored:
@@ -80,8 +87,11 @@ class MySqlBinlogTask(SourceTask):
 
     def poll(self) -> list[SourceRecord] | None:
         """Return records; waits up to half a second."""
+        layouts = self._history.take() if self._history is not None else []
         if self._unstored and self._position is not None:
-            return [self._heartbeat(self._position)]
+            return [*layouts, self._heartbeat(self._position)]
+        if layouts:
+            return layouts
         if self._finished:
             time.sleep(_POLL_S)  # snapshot.mode=initial_only: nothing more will come
             return None
@@ -145,7 +155,7 @@ class MySqlBinlogTask(SourceTask):
         if self._settings is None:
             raise FatalError("the task was not started")
         with self._queries() as ask:
-            self._server = server = inspect(ask, str(self._settings.address))
+            self._server = server = inspect(ask, str(self._settings.address), history=self._settings.history)
         if self._position is not None:
             self._position = self._resume(self._position.to_offset(), server)
         self._plan = self._make_plan(self._settings, server)
@@ -167,7 +177,20 @@ class MySqlBinlogTask(SourceTask):
             settings.snapshot_type,
             settings.chunk_rows,
             settings.signal_table,
+            self._history,
         )
+
+    def _open_history(self, settings: Settings, ask: Ask) -> SchemaHistory:
+        def described(database: str, name: str) -> Table:
+            with self._queries() as asking:
+                return describe(asking, database, name)
+
+        offset = self.context.offset_storage_reader.offset
+        history = SchemaHistory(settings.source_partition, offset, described)
+        for database, name in ask(TABLES):
+            if settings.filter.table(str(database), str(name)):
+                history.note(str(database), str(name))
+        return history
 
     def _read_on(self) -> SourceReader:
         settings, server, plan = self._settings, self._server, self._plan

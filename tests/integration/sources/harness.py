@@ -60,6 +60,7 @@ class Context:
 
     connector: str
     stored: dict[str, Any] | None = None
+    layouts: dict[tuple[str, str], Any] = field(default_factory=dict)
     gauges: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -67,7 +68,7 @@ class Context:
         return self
 
     def offset(self, partition: Mapping[str, Any]) -> dict[str, Any] | None:
-        return self.stored
+        return self.layouts.get((partition["database"], partition["table"])) if "table" in partition else self.stored
 
     def offsets(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         return []
@@ -99,7 +100,10 @@ class Source:
     def poll(self) -> list[SourceRecord]:
         batch = self.task.poll() or []
         for record in batch:
-            if record.source_offset is not None and (record.error is None or self.tolerant):
+            if "table" in (record.source_partition or {}):
+                partition = record.source_partition or {}
+                self.context.layouts[partition["database"], partition["table"]] = record.source_offset
+            elif record.source_offset is not None and (record.error is None or self.tolerant):
                 self.context.stored = dict(record.source_offset)
             if record.error is not None and not self.tolerant:
                 raise record.error

@@ -87,7 +87,7 @@ def test_a_snapshot_goes_on_behind_its_last_chunk(database: Database, schema: st
             f"INSERT INTO {table} VALUES ({turn * 300 + 5}, {turn})",
             f"DELETE FROM {table} WHERE id = {2990 - turn * 10}",
         )
-    assert stops >= 4
+    assert stops >= 2
     database.run(f"INSERT INTO {table} VALUES (-1, -1)")
     with running(props, schema, stored) as again:
         while not again.records or again.records[-1].key != b'{"id":"-1"}':

@@ -149,6 +149,24 @@ def test_a_difference_of_json_documents_is_put_together(database: Database, sche
     assert '"a": 1' in first["old"][0]["j"]
 
 
+def test_a_difference_without_the_document_before_it_is_refused(database: Database, schema: str) -> None:
+    if only(database, "mysql"):
+        return
+    database.run(f"CREATE TABLE {schema}.j (id int PRIMARY KEY, j json)")
+    with start(database, schema) as source:
+        source.tolerant = True
+        database.run(
+            f"INSERT INTO {schema}.j VALUES (1, JSON_OBJECT('a', 1, 'b', REPEAT('x', 99)))",
+            "SET SESSION binlog_row_value_options = PARTIAL_JSON, binlog_row_image = MINIMAL",
+            f"UPDATE {schema}.j SET j = JSON_SET(j, '$.a', 2)",
+            "SET SESSION binlog_row_value_options = '', binlog_row_image = FULL",
+            f"UPDATE {schema}.j SET id = 2",
+        )
+        source.wait(3)
+    assert f"{schema}.j is logged as a difference of JSON documents" in str(source.errors[0].error)
+    assert [message["type"] for message in source.messages()] == ["INSERT", "DELETE", "INSERT"]
+
+
 def test_compressed_events_of_mariadb_are_read(database: Database, schema: str, table: str) -> None:
     if only(database, "mariadb"):
         return

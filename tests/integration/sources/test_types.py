@@ -328,6 +328,11 @@ def test_a_character_set_that_cannot_be_read_stops_its_table_alone(database: Dat
         source.wait(1)
     assert "column x varchar(9) has the character set armscii8, which cannot be decoded" in str(source.errors[0].error)
     assert [record.topic for record in source.records] == [f"{schema}.b"]
+    with running(database.props(table_include_list=rf"{schema}\..*"), schema) as source:
+        source.tolerant = True
+        source.wait(1)
+        assert "character set armscii8" in str(source.errors[0].error)
+        assert [record.topic for record in source.records] == [f"{schema}.b"]
     with running(database.props(**options, column_exclude_list=r".*\.x"), schema) as source:
         database.run(f"INSERT INTO {schema}.a VALUES (2, 'x')")
         source.wait(1)
