@@ -229,7 +229,8 @@ def changes_of(codec: TableCodec, rows: list[Any], kind: str) -> list[Change]:
     wants, partition_of = codec.updates.wants, codec.updates.partition_of
     if not codec.rules.looked_at:
         partition = partition_of(())
-        return [Change(row, key, variant, kind, None, partition) for row, key, variant in rows]
+        new: Any = tuple.__new__  # as in `TableCodec`
+        return [new(Change, (row, key, variant, kind, None, partition)) for row, key, variant in rows]
     return [
         Change(row, key, variant, kind, None, partition_of(seen)) for row, key, variant, seen in rows if wants(seen)
     ]

@@ -123,7 +123,11 @@ class TableCodec:
         wants, partition_of = self.updates.wants, self.updates.partition_of
         if not self.rules.looked_at:
             partition = partition_of(())
-            return [Change(row, key, variant | absent, kind, None, partition) for row, key, variant in rows]
+            if absent:
+                return [Change(row, key, variant | absent, kind, None, partition) for row, key, variant in rows]
+            # What the class's own constructor does, at a third of its cost: every row comes through here.
+            new: Any = tuple.__new__
+            return [new(Change, (row, key, variant, kind, None, partition)) for row, key, variant in rows]
         return [
             Change(row, key, variant | absent, kind, None, partition_of(seen))
             for row, key, variant, seen in rows

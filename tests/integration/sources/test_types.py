@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import random
 import re
+from contextlib import closing
 from typing import NamedTuple
 
 import pytest
+from pymysqlreplication import BinLogStreamReader
+from pymysqlreplication.row_event import WriteRowsEvent
 
 from tests.integration.sources.harness import Database, running
 
@@ -314,6 +317,53 @@ def test_the_binlog_and_select_agree_on_random_values(database: Database, schema
         assert [one[name] for name in ("mysqlType", "sqlType", "pkNames")] == [
             other[name] for name in ("mysqlType", "sqlType", "pkNames")
         ]
+
+
+SAME = {
+    "bigint": str,
+    "bigint unsigned": str,
+    "mediumint": str,
+    "int unsigned": str,
+    "tinyint unsigned": str,
+    "decimal(25,9)": "{:f}".format,
+    "decimal(38,13)": "{:f}".format,
+    "date": str,
+    "datetime(6)": lambda value: value.isoformat(" ", "microseconds"),
+    "varchar(50)": str,
+    "char(50)": str,
+    "varchar(50) charset latin1": str,
+}
+"""Types that mysql-replication decodes right, and how its values are written."""
+
+
+def test_mysql_replication_decodes_the_same(database: Database, schema: str) -> None:
+    draw = random.Random(11)
+    rows = [{name: cell for name, cell in random_values(draw).items() if cell[0] in SAME} for _ in range(80)]
+    columns = {name: column for name, (column, _) in rows[0].items()}
+    literals = [[text if draw.random() > 0.1 else "NULL" for _, text in row.values()] for row in rows]
+    with database.connect() as cursor:
+        cursor.execute("SHOW BINARY LOG STATUS" if database.flavor == "mysql" else "SHOW MASTER STATUS")
+        file, pos = cursor.fetchone()[:2]
+    definition = ", ".join(f"{name} {column}" for name, column in columns.items())
+    database.run(
+        "SET SESSION sql_mode = 'NO_ENGINE_SUBSTITUTION'",
+        f"CREATE TABLE {schema}.t (id int PRIMARY KEY, {definition}) CHARSET utf8mb4",
+        *(f"INSERT INTO {schema}.t VALUES ({number}, {', '.join(row)})" for number, row in enumerate(literals)),
+    )
+    options = {"table_include_list": rf"{schema}\..*", "start_position": f"{file}:{pos}", "skipped_operations": "ddl"}
+    with running(database.props(**options), schema) as source:
+        ours = [message["data"][0] for message in source.wait_rows(len(rows))]
+    connection = {"host": database.host, "port": database.port, "user": database.user, "passwd": database.password}
+    stream = BinLogStreamReader(
+        connection_settings=connection, server_id=4_111_111_111, log_file=file, log_pos=pos, resume_stream=True,
+        only_schemas=[schema], only_events=[WriteRowsEvent], enable_logging=False,
+    )  # fmt: skip
+    with closing(stream):
+        theirs = [row["values"] for event in stream for row in event.rows]
+    assert len(theirs) == len(ours)
+    for one, other in zip(ours, theirs, strict=True):
+        shown = {name: None if other[name] is None else SAME[column](other[name]) for name, column in columns.items()}
+        assert {name: one[name] for name in columns} == shown
 
 
 def test_a_character_set_that_cannot_be_read_stops_its_table_alone(database: Database, schema: str) -> None:
