@@ -25,7 +25,8 @@ from connectors.sources.mysql.updates import Change
 __all__ = ["TABLES", "Chunk", "TableChunks", "asker", "changes_of", "open_rows", "read_rows"]
 
 TABLES: Final = (
-    "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE'"
+    "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES"
+    " WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')"
     " ORDER BY TABLE_SCHEMA, TABLE_NAME"
 )
 """All tables."""

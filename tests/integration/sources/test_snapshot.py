@@ -178,3 +178,15 @@ def test_filters_and_rules_hold_for_snapshots_too(database: Database, schema: st
         {"id": "1", "a": "w", "c": "**"},
     ]
     assert source.records[0].partition == source.records[3].partition is not None
+
+
+def test_tables_with_system_versions_are_read_as_they_are_now(database: Database, schema: str) -> None:
+    if database.flavor == "mysql":
+        return
+    database.run(f"CREATE TABLE {schema}.v (id int PRIMARY KEY, x int) WITH SYSTEM VERSIONING")
+    database.run(f"INSERT INTO {schema}.v VALUES (1, 1)", f"UPDATE {schema}.v SET x = 2")
+    with running(options(database, schema), schema) as source:
+        drain(source)
+        database.run(f"UPDATE {schema}.v SET x = 3")
+        source.wait(2)
+    assert [row["x"] for row in rows(source)][:2] == ["2", "3"]
