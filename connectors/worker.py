@@ -21,7 +21,9 @@ from mode import Service
 from connectors.api.errors import ConfigError
 from connectors.api.identity import check_top_level_names
 from connectors.runtime.herder import Herder
+from connectors.runtime.membership import check_name_is_free
 from connectors.runtime.rest import Rest
+from connectors.runtime.secrets import mask_logs
 from connectors.runtime.settings import WorkerSettings
 
 __all__ = ["app", "run"]
@@ -69,23 +71,25 @@ app = ConnectApp(
 
 @app.service
 class Runtime(Service):  # type: ignore[misc]
-    """The herder and its REST server, once Kafka answers."""
+    """The REST server, and the herder once Kafka answers."""
 
     async def on_start(self) -> None:
-        """Wait for Kafka, then start."""
+        """Bind the port, wait for Kafka, then join: a worker whose port is taken never disturbs the group."""
+        mask_logs()
         if not log.isEnabledFor(logging.DEBUG):
             # aiokafka logs over a hundred lines a second while Kafka is away; the runtime says it once.
             logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-        await wait_for_kafka(settings)
         _spare_the_collector()
         herder = Herder(settings)
-        await self.add_runtime_dependency(herder)
         try:
             await self.add_runtime_dependency(Rest(settings, herder))
+            herder.kafka_cluster_id = await wait_for_kafka(settings)
+            await check_name_is_free(settings)
         except ConfigError as error:
             # An exception would end the worker with a traceback; this is the user's to mend.
             log.critical("%s", error)
             raise SystemExit(2) from None
+        await self.add_runtime_dependency(herder)
 
 
 def _spare_the_collector() -> None:
@@ -99,20 +103,20 @@ def _spare_the_collector() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-async def wait_for_kafka(settings: WorkerSettings) -> None:
-    """Return once Kafka answers; says what it waits for, with growing pauses."""
+async def wait_for_kafka(settings: WorkerSettings) -> str:
+    """Return the Kafka cluster's id once Kafka answers; says what it waits for, with growing pauses."""
     delay = 0.5
     client = AdminClient(settings.kafka.librdkafka() | {"log_level": 0, "socket.connection.setup.timeout.ms": 3000})
     while True:
         try:
-            await asyncio.to_thread(client.list_topics, timeout=3)
+            found = await asyncio.to_thread(client.list_topics, timeout=3)
         except KafkaException as error:
             servers = settings.kafka.bootstrap_servers
             log.warning("Waiting for Kafka at %s (%s); next try in %.1f s", servers, error.args[0].str(), delay)
             await asyncio.sleep(delay)
             delay = min(delay * 2, 15.0)
         else:
-            return
+            return str(found.cluster_id or "")
 
 
 def run(loglevel: str) -> None:

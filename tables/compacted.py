@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError as ClientError
 from aiokafka.errors import KafkaTimeoutError
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
@@ -24,6 +25,10 @@ log = logging.getLogger(__name__)
 
 WRITE_LIMIT_S = 30.0
 Listener = Callable[[str, Any], None]
+
+
+def _encoded(value: Any) -> bytes | None:
+    return None if value is None else orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 class CompactedTopic(Service):  # type: ignore[misc]
@@ -90,22 +95,37 @@ class CompactedTopic(Service):  # type: ignore[misc]
         if hasattr(self, "_producer"):
             await self._producer.stop()
 
-    async def write(self, key: str, value: Any) -> None:
+    async def write(self, key: str, value: Any, *, undo: bool = False) -> None:
         """Write a value (None deletes the key) and wait until this process's own view shows it.
 
         The record is acknowledged by all in-sync replicas before this returns.
 
+        Args:
+            key: The key.
+            value: What `orjson` can encode; None deletes the key.
+            undo: Where Kafka did not answer in time, put the former value behind the record, which the producer may
+                still deliver: what a user was told to have failed must not come true later.
+
         Raises:
-            KafkaError: Kafka does not answer; the record may be written nevertheless.
+            KafkaError: Kafka does not answer; without `undo` the record may be written nevertheless.
         """
-        data = None if value is None else orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        data, former = _encoded(value), _encoded(self.data.get(key))
         try:
             async with asyncio.timeout(WRITE_LIMIT_S):
                 stored = await self._producer.send_and_wait(self.topic, data, key.encode())
                 async with self._moved:
                     await self._moved.wait_for(lambda: self._positions.get(stored.partition, 0) > stored.offset)
         except TimeoutError:
+            if undo:
+                self.add_future(self._undo(key, former))
             raise KafkaTimeoutError(f"{self.topic}: no answer within {WRITE_LIMIT_S:.0f} s") from None
+
+    async def _undo(self, key: str, former: bytes | None) -> None:
+        # The producer keeps the order of a partition, so this cannot overtake the late record.
+        try:
+            await self._producer.send_and_wait(self.topic, former, key.encode())
+        except ClientError as error:
+            log.error("%s: a late change of %s could not be taken back: %s", self.topic, key, error)  # noqa: TRY400
 
     async def catch_up(self) -> None:
         """Return once this process's own view holds all that had been written when this was called."""

@@ -91,6 +91,22 @@ class SinkTaskContext(Protocol):
 class SinkConnector(Connector):
     """A connector whose tasks are `SinkTask`s."""
 
+    def alter_offsets(self, props: Mapping[str, str], offsets: Mapping[TopicPartition, int | None]) -> Any:
+        """Learn that a user is about to change the group's offsets; the connector is stopped and was not started.
+
+        Args:
+            props: The connector's configuration, secrets resolved.
+            offsets: Partitions and their new offsets; None: to be forgotten.
+
+        Returns:
+            Whether the plugin keeps offsets of its own and has changed those; the default is False.
+
+        Raises:
+            ConnectError: These offsets make no sense; nothing is changed, and the user sees the sentence.
+        """
+        del props, offsets
+        return False
+
 
 class SinkTask(Task):
     """Writes a target.

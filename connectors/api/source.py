@@ -80,6 +80,24 @@ class SourceConnector(Connector):
         del props
         return False
 
+    def alter_offsets(
+        self, props: Mapping[str, str], offsets: list[tuple[dict[str, Any], dict[str, Any] | None]]
+    ) -> Any:
+        """Learn that a user is about to change stored offsets; the connector is stopped and was not started.
+
+        Args:
+            props: The connector's configuration, secrets resolved.
+            offsets: Source partitions and their new offsets; None: to be forgotten.
+
+        Returns:
+            Whether the plugin keeps offsets of its own and has changed those; the default is False.
+
+        Raises:
+            ConnectError: These offsets make no sense; nothing is changed, and the user sees the sentence.
+        """
+        del props, offsets
+        return False
+
 
 class SourceTask(Task):
     """Reads a source.

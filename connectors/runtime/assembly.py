@@ -15,17 +15,18 @@ from connectors.api.connector import Connector
 from connectors.api.errors import ConnectError, FatalError, RetriableError
 from connectors.api.sink import SinkTask
 from connectors.api.source import SourceTask
-from connectors.runtime.base_config import plugin_props
+from connectors.runtime.base_config import definition, plugin_props
 from connectors.runtime.fencing import fence
-from connectors.runtime.plugins import connector_class
+from connectors.runtime.plugins import connector_class, kind_of
 from connectors.runtime.providers import resolve
+from connectors.runtime.secrets import SECRETS, secret_values
 from connectors.runtime.settings import WorkerSettings
 from connectors.runtime.sink_task import SinkTaskRunner
 from connectors.runtime.source_context import StoredOffsets
 from connectors.runtime.source_task import SourceTaskRunner
 from connectors.runtime.state import State, Target, TaskId
 from connectors.runtime.store import Store
-from connectors.runtime.task import TaskRunner, TaskSpec
+from connectors.runtime.task import Progress, TaskRunner, TaskSpec
 from connectors.runtime.threads import in_daemon_thread
 from connectors.runtime.transactional_task import ReadOffsets, TransactionalSourceRunner, is_exactly_once
 
@@ -115,7 +116,7 @@ class Assembly:
             raise plan.refusal from None
         except Exception as error:
             log.exception("%s could not plan its tasks", name)
-            plan.refusal = FatalError(traceback.format_exc())
+            plan.refusal = FatalError(SECRETS.masked(traceback.format_exc()))
             raise plan.refusal from error
 
     async def keep(self, task: TaskId, config: dict[str, str], version: str, *, paused: bool) -> None:
@@ -142,6 +143,14 @@ class Assembly:
         for task in self._refused.keys() - tasks:
             del self._refused[task]
         await self._stop([task for task in self._tasks if task not in tasks or self._stopped(task)])
+
+    def progress(self) -> dict[TaskId, Progress]:
+        """Return what the tasks here are doing."""
+        return {task: running.runner.progress for task, running in self._tasks.items() if running.runner.alive}
+
+    def topics(self) -> set[tuple[str, str]]:
+        """Return what the tasks here have used, as (connector, topic)."""
+        return {(task.connector, topic) for task, running in self._tasks.items() for topic in running.runner.topics}
 
     async def stop_all(self) -> None:
         """Stop all tasks."""
@@ -194,7 +203,7 @@ class Assembly:
             self._report(which, state, trace, version)
 
         connector = connector_class(config["connector.class"])
-        props = resolve(config)
+        props = _resolved(connector, config)
         spec = TaskSpec(task, connector.task_class(), props, plugin_props(connector, props), self._settings)
         if issubclass(spec.task_class, SourceTask):
             if is_exactly_once(connector, props, self._settings):
@@ -217,7 +226,7 @@ class Assembly:
         return read
 
     async def _task_configs(self, plugin: Connector, config: dict[str, str]) -> list[dict[str, str]]:
-        resolved = resolve(config)
+        resolved = _resolved(type(plugin), config)
         most = int(resolved.get("tasks.max", "1"))
         plugin.initialize(_Context())
         await self._call(plugin.start, plugin_props(type(plugin), resolved))
@@ -231,6 +240,13 @@ class Assembly:
         if inspect.iscoroutinefunction(method):
             return await asyncio.wait_for(method(*arguments), self.PLAN_LIMIT_S)
         return await in_daemon_thread(method, *arguments, limit_s=self.PLAN_LIMIT_S)
+
+
+def _resolved(plugin: type[Connector], config: dict[str, str]) -> dict[str, str]:
+    """Resolve the references, and keep what is secret among the values out of logs and traces from here on."""
+    resolved = resolve(config)
+    SECRETS.remember(secret_values(config, resolved, definition(kind_of(plugin)) | plugin.config()))
+    return resolved
 
 
 def _with_references(planned: Mapping[str, str], config: dict[str, str], resolved: dict[str, str]) -> dict[str, str]:

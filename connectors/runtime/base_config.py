@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from connectors.api.config import ConfigDef, ConfigValue, Importance, Type
+from connectors.api.config import ConfigDef, ConfigValue, Importance, Password, Type
 from connectors.api.connector import Connector
 from connectors.api.errors import ConfigError
 from connectors.api.source import SourceConnector
 from connectors.api.validators import at_least, non_empty, one_of, regex_list
 from connectors.runtime.plugins import Kind, connector_class, converter_class, kind_of, transform_class
 from connectors.runtime.providers import resolve
+from connectors.runtime.secrets import SECRETS, is_secret, secret_values
 
 __all__ = ["check", "definition", "plugin_props"]
 
@@ -22,10 +23,16 @@ _TOPICS = ("topics", "topics.regex")
 _ANY = r"[\w.-]+"
 
 
+def _name(option: str, value: Any) -> None:
+    non_empty(option, value)
+    if len(value) > 255 or not value.isprintable():
+        raise ConfigError(f"Option {option}: at most 255 printable characters are allowed", key=option)
+
+
 def _common() -> ConfigDef:
     return (
         ConfigDef()
-        .define("name", Type.STRING, doc="Name of the connector.", importance=Importance.HIGH, validator=non_empty)
+        .define("name", Type.STRING, doc="Name of the connector.", importance=Importance.HIGH, validator=_name)
         .define("connector.class", Type.STRING, doc="Class of the connector.", importance=Importance.HIGH)
         .define("tasks.max", Type.INT, 1, doc="Most tasks to split the work into.", validator=at_least(1))
         .define("key.converter", Type.STRING, "string", doc="Converter of keys.")
@@ -52,6 +59,14 @@ def _common() -> ConfigDef:
                 doc="Its replicas; -1: the broker's default.")
         .define("errors.deadletterqueue.context.headers.enable", Type.BOOLEAN, True,
                 doc="Tell in headers why and where.")
+        .define("restart.policy", Type.STRING, "none",
+                doc="none: a failed task stays FAILED; on-failure: it is restarted.",
+                validator=one_of("none", "on-failure"), recommended=("none", "on-failure"))
+        .define("restart.delay.ms", Type.LONG, 1000, doc="Pause before the first restart, doubled each time, in ms.",
+                validator=at_least(1))
+        .define("restart.delay.max.ms", Type.LONG, 600_000, doc="Longest pause before a restart, in ms.",
+                validator=at_least(1))
+        .define("restart.max", Type.INT, -1, doc="Most restarts in a row; -1: no limit.", validator=at_least(-1))
     )  # fmt: skip
 
 
@@ -113,15 +128,16 @@ def check(props: Mapping[str, str]) -> tuple[type[Connector], list[ConfigValue]]
         The connector's class, and an entry for each option.
 
     Raises:
-        ConfigError: `connector.class` is missing or unknown, or a reference cannot be resolved.
+        ConfigError: `connector.class` is missing or unknown.
     """
     name = props.get("connector.class")
     if not name:
         raise ConfigError("Missing required option connector.class: Class of the connector.", key="connector.class")
     plugin = connector_class(name)
     kind = kind_of(plugin)
-    resolved = resolve(props)
     base, own = definition(kind), plugin.config()
+    resolved, broken = _resolved(props)
+    SECRETS.remember(secret_values(props, resolved, base | own))
     values = (base | own).validate(resolved)
     checked = {value.name: value for value in values}
     for value in plugin.validate(plugin_props(plugin, resolved)):
@@ -134,7 +150,32 @@ def check(props: Mapping[str, str]) -> tuple[type[Connector], list[ConfigValue]]
         _check_transactions(plugin, checked, plugin_props(plugin, resolved))
     else:
         _check_topics(checked)
+    for option, text in broken.items():
+        checked.setdefault(option, ConfigValue(option)).errors[:] = [text]
+    _hide(checked, props, resolved, base | own)
     return plugin, list(checked.values())
+
+
+def _resolved(props: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the options resolved, and for each reference that leads nowhere what is wrong with it."""
+    resolved, broken = dict(props), {}
+    for option, text in props.items():
+        try:
+            resolved |= resolve({option: text})
+        except ConfigError as error:
+            broken[option] = str(error)
+    return resolved, broken
+
+
+def _hide(
+    checked: Mapping[str, ConfigValue], props: Mapping[str, str], resolved: Mapping[str, str], keys: ConfigDef
+) -> None:
+    """Take out of the errors what references stand for, and secrets."""
+    for name, entry in checked.items():
+        value = resolved.get(name)
+        if value and entry.errors and (value != props.get(name) or is_secret(name, keys)):
+            shown = Password.HIDDEN if is_secret(name, keys) else props[name]
+            entry.errors[:] = [text.replace(repr(value), repr(shown)).replace(value, shown) for text in entry.errors]
 
 
 def _check_classes(checked: dict[str, ConfigValue], props: Mapping[str, str]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -16,16 +17,24 @@ from mode import Service
 
 from connectors.api.errors import ConnectError
 from connectors.runtime.assembly import Assembly
+from connectors.runtime.health import health, progress_json
+from connectors.runtime.loggers import LEVELS, Loggers
 from connectors.runtime.membership import Members, Membership
 from connectors.runtime.placement import Demand, place
 from connectors.runtime.plugins import connector_class, kind_of
+from connectors.runtime.restarts import Restarts
+from connectors.runtime.session import SessionKeys
 from connectors.runtime.settings import WorkerSettings
 from connectors.runtime.state import State, Status, Target, TaskId
 from connectors.runtime.store import Store
+from connectors.runtime.task import Progress
 
 __all__ = ["Herder"]
 
 log = logging.getLogger(__name__)
+
+
+_LOGGER = "logger-cluster-"
 
 
 class Herder(Service):  # type: ignore[misc]
@@ -43,9 +52,15 @@ class Herder(Service):  # type: ignore[misc]
         self.settings = settings
         self.members = Members("", {}, {})
         self.store = Store(settings, self._changed)
+        self.loggers = Loggers()
+        self.session = SessionKeys(self.store)
+        self.rebalances = 0
+        self.kafka_cluster_id = ""
+        self.starting = f"The worker starts: it waits for Kafka at {settings.kafka.bootstrap_servers}"
         self._membership = Membership(settings, self._members_changed)
         self._wake = asyncio.Event()
         self._assembly = Assembly(settings, self.store, self._reported)
+        self._restarts = Restarts(self.store, settings.worker_id, self._wake_in)
         self._reports: asyncio.Queue[tuple[TaskId, State, str, str]] = asyncio.Queue()
         self._last_round = 0.0
         self._was_ready = False
@@ -76,7 +91,9 @@ class Herder(Service):  # type: ignore[misc]
         self._loop = asyncio.get_running_loop()
         self._last_round = time.monotonic()
         for topic in (self.store.configs, self.store.statuses, self.store.offsets):
+            self.starting = f"The worker starts: it reads the topic {topic.topic}"
             await self.add_runtime_dependency(topic)
+        self.starting = "The worker starts: it joins its group"
         await self.add_runtime_dependency(self._membership)
 
     async def on_stop(self) -> None:
@@ -93,12 +110,24 @@ class Herder(Service):  # type: ignore[misc]
 
     # --- what wakes the loop ---
 
-    def _changed(self, _key: str) -> None:
+    def _changed(self, key: str) -> None:
+        if key.startswith(_LOGGER):
+            self._set_logger(key.removeprefix(_LOGGER))
         self._wake.set()
+
+    def _wake_in(self, seconds: float) -> None:
+        self._loop.call_later(seconds, self._wake.set)
+
+    def _set_logger(self, name: str) -> None:
+        """Take a level that was set for the whole cluster; as in Kafka Connect it does not outlast the process."""
+        level = (self.store.configs.data.get(f"{_LOGGER}{name}") or {}).get("level")
+        if level in LEVELS:
+            self.loggers.set(name, level)
 
     def _members_changed(self, members: Members) -> None:
         log.info("Workers: %s; leader: %s", ", ".join(sorted(members.roles)) or "none", members.leader or "none")
         self.members = members
+        self.rebalances += 1
         self._was_ready = self._was_ready or self.ready
         self._wake.set()
 
@@ -164,6 +193,7 @@ class Herder(Service):  # type: ignore[misc]
             log.info("Placement %d: %s", wanted.epoch, wanted.tasks)
             await self.store.put_placement(wanted)
         await self._forget_leftovers(set(self.store.connectors()))
+        await self.session.renew()
 
     async def _forget_leftovers(self, known: set[str]) -> None:
         """Remove statuses of connectors and tasks that are gone."""
@@ -174,10 +204,13 @@ class Herder(Service):  # type: ignore[misc]
                 name, _, number = key.removeprefix("status-task-").rpartition("-")
                 wanted = len(self.store.task_configs(name)) if name in known else 0
                 stopped = self.store.target(name) is Target.STOPPED
-                if (stopped or int(number) >= wanted) and not self._runs(TaskId(name, int(number))):
+                if (stopped or int(number) >= wanted) and not self.runs(TaskId(name, int(number))):
                     await self.store.statuses.write(key, None)
+            elif key.startswith("status-topic-") and self.store.statuses.data[key].get("connector") not in known:
+                await self.store.statuses.write(key, None)
 
-    def _runs(self, task: TaskId) -> bool:
+    def runs(self, task: TaskId) -> bool:
+        """Tell whether a living worker says that it runs a task."""
         status = self.store.task_status(task)
         living = status is not None and status.worker_id in self.members.roles
         return living and status is not None and status.state in (State.RUNNING, State.PAUSED)
@@ -194,6 +227,14 @@ class Herder(Service):  # type: ignore[misc]
         for task in sorted(tasks):
             if not self.store.busy_elsewhere(task, self.me, set(self.members.roles)):
                 await self._follow_task(task)
+        await self._restarts.apply(sorted(tasks))
+        await self._note_topics()
+
+    async def _note_topics(self) -> None:
+        if self.settings.rest.topic_tracking:
+            for connector, topic in self._assembly.topics():
+                if not self.store.knows_topic(connector, topic):
+                    await self.store.put_topic(connector, topic, {"discovered_ms": int(time.time() * 1000)})
 
     async def _follow_connector(self, name: str) -> None:
         target = self.store.target(name)
@@ -224,7 +265,7 @@ class Herder(Service):  # type: ignore[misc]
         latest: dict[TaskId, Status] = {}
         while not self._reports.empty():
             task, state, trace, version = self._reports.get_nowait()
-            latest[task] = Status(state, self.me, trace, version)
+            latest[task] = Status(state, self.me, trace, version, self._restarts.count(task, state, version))
         for task, status in latest.items():
             gone = task.connector not in self.store.connectors()
             known = self.store.task_status(task)
@@ -236,10 +277,6 @@ class Herder(Service):  # type: ignore[misc]
 
     # --- for REST ---
 
-    async def put_config(self, name: str, config: dict[str, str]) -> None:
-        """Store a configuration; the workers take it from there."""
-        await self.store.put_config(name, config)
-
     async def restart(self, name: str, tasks: list[int]) -> None:
         """Restart a connector and some of its tasks."""
         await self.store.request_restart(name, ["connector", *map(str, tasks)])
@@ -248,17 +285,24 @@ class Herder(Service):  # type: ignore[misc]
         """Restart one task."""
         await self.store.request_restart(task.connector, [str(task.number)])
 
-    def status(self, name: str) -> dict[str, Any]:
-        """Return Kafka Connect's status of a connector."""
-        connector = self._connector_status(name)
-        count = 0 if self.store.target(name) is Target.STOPPED else len(self.store.task_configs(name))
-        return {
-            "name": name,
-            "connector": connector.to_json(),
-            "tasks": [{"id": number} | self.task_status(TaskId(name, number)) for number in range(count)],
-        }
+    def progress(self) -> dict[TaskId, Progress]:
+        """Return what the tasks of this worker are doing."""
+        return self._assembly.progress()
 
-    def task_status(self, task: TaskId) -> dict[str, Any]:
+    def status(self, name: str, progress: Mapping[TaskId, Progress]) -> dict[str, Any]:
+        """Return Kafka Connect's status of a connector; `health`, `reasons` and what tasks do are ours.
+
+        Args:
+            name: The connector.
+            progress: What tasks are doing, of all workers that could be asked.
+        """
+        connector = self._connector_status(name).to_json()
+        count = 0 if self.store.target(name) is Target.STOPPED else len(self.store.task_configs(name))
+        tasks = [{"id": number} | self.task_status(TaskId(name, number), progress) for number in range(count)]
+        judgement, reasons = health(self.store.target(name), connector, tasks, progress, name)
+        return {"name": name, "connector": connector, "tasks": tasks, "health": judgement.value, "reasons": reasons}
+
+    def task_status(self, task: TaskId, progress: Mapping[TaskId, Progress]) -> dict[str, Any]:
         """Return Kafka Connect's status of a task; one whose worker is gone is UNASSIGNED."""
         version = self.store.version(task.connector, task.number)
         if self._connector_status(task.connector).version != self.store.version(task.connector):
@@ -266,7 +310,8 @@ class Herder(Service):  # type: ignore[misc]
         status = self.store.task_status(task) or Status(State.UNASSIGNED, "")
         if (self.ready or self.lost) and status.worker_id not in self.members.roles:
             status = Status(State.UNASSIGNED, status.worker_id)
-        return status.seen_from(version).to_json()
+        shown = status.seen_from(version).to_json()
+        return shown | progress_json(progress[task]) if task in progress else shown
 
     def _connector_status(self, name: str) -> Status:
         status = self.store.connector_status(name) or Status(State.UNASSIGNED, "")

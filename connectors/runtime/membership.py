@@ -14,16 +14,69 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from aiohttp import ClientError, ClientSession, ClientTimeout
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 from mode import Service
 
+from connectors.api.errors import ConfigError
 from connectors.runtime.settings import Role, WorkerSettings
 
-__all__ = ["Members", "Membership"]
+__all__ = ["Members", "Membership", "check_name_is_free"]
 
 log = logging.getLogger(__name__)
+
+
+_CLIENT = "connect "
+
+
+def _instance(settings: WorkerSettings) -> str:
+    # With the role in it: a restarted worker of another role must be seen as another member.
+    return f"{settings.worker_id.replace(':', '_')}.{settings.role}"
+
+
+async def check_name_is_free(settings: WorkerSettings) -> None:
+    """Refuse to take the place of a living worker of the same name, which Kafka would throw out of the group.
+
+    A member that is still in the group but does not answer any more is this worker's own past.
+
+    Raises:
+        ConfigError: Another worker of this name answers.
+    """
+    for url in await asyncio.to_thread(_members_of_my_name, settings):
+        if url != settings.rest_url and await _answers(settings, url):
+            raise ConfigError(
+                f"Another worker of cluster {settings.cluster} is named {settings.worker_id} and answers at {url}; "
+                "set CONNECTORS_WORKER_ID to another name",
+                key="CONNECTORS_WORKER_ID",
+            )
+
+
+def _members_of_my_name(settings: WorkerSettings) -> list[str]:
+    group = settings.internal("workers")
+    client = AdminClient(settings.kafka.librdkafka() | {"log_level": 0})
+    try:
+        found = client.describe_consumer_groups([group], request_timeout=10)[group].result()
+    except KafkaException as error:
+        log.debug("The group %s cannot be described: %s", group, error)
+        return []
+    mine = [member for member in found.members if member.group_instance_id == _instance(settings)]
+    return [member.client_id.removeprefix(_CLIENT) for member in mine if member.client_id.startswith(_CLIENT)]
+
+
+async def _answers(settings: WorkerSettings, url: str) -> bool:
+    limit = ClientTimeout(3)
+    try:
+        async with (
+            ClientSession(timeout=limit) as session,
+            session.get(f"{url}/health", ssl=settings.rest.client_tls()) as answer,
+        ):
+            return answer.content_type == "application/json"
+    except (ClientError, TimeoutError):
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +154,9 @@ class Membership(Service):  # type: ignore[misc]
             settings.internal("configs"),
             **settings.kafka.aiokafka(),
             group_id=settings.internal("workers"),
-            # With the role in it: a restarted worker of another role must be seen as another member.
-            group_instance_id=f"{settings.worker_id.replace(':', '_')}.{settings.role}",
+            group_instance_id=_instance(settings),
+            # Tells other workers where a member of the same name answers.
+            client_id=f"{_CLIENT}{settings.rest_url}",
             partition_assignment_strategy=[self._assignor],
             enable_auto_commit=False,
             session_timeout_ms=self.SESSION_MS,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
 
+from connectors.api.config import ConfigDef
 from connectors.api.connector import Connector
 from connectors.api.converter import Converter
 from connectors.api.errors import ConfigError, did_you_mean
@@ -16,12 +19,15 @@ from connectors.api.source import SourceConnector
 from connectors.api.transform import Predicate, Transform
 
 __all__ = [
+    "Installed",
     "Kind",
     "aliases",
     "connector_class",
     "connectors",
     "converter_class",
+    "installed",
     "kind_of",
+    "plugin_options",
     "predicate_class",
     "transform_class",
 ]
@@ -59,6 +65,57 @@ def connectors() -> dict[str, type[Connector]]:
         except (ImportError, AttributeError, TypeError) as error:
             log.warning("Plugin %s (%s) is left out: %s", name, point.value, error)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A plugin that can be imported.
+
+    Attributes:
+        path: Its full name.
+        kind: Kafka Connect's word: source, sink, converter, transformation or predicate.
+        version: The version of the distribution that brought it.
+    """
+
+    path: str
+    kind: str
+    version: str
+
+
+_KINDS = {"converters": "converter", "transforms": "transformation", "predicates": "predicate"}
+
+
+def installed(connectors_only: bool = True) -> list[Installed]:
+    """Return the plugins that can be imported; those that cannot are named in the log."""
+    groups = ["connectors"] if connectors_only else list(GROUPS)
+    return [each for group in groups for each in _installed(group)]
+
+
+def _installed(group: str) -> Iterator[Installed]:
+    for name, point in sorted(_found(group).items()):
+        try:
+            plugin = _load(group, point)
+        except (ImportError, AttributeError, TypeError) as error:
+            log.warning("Plugin %s (%s) is left out: %s", name, point.value, error)
+            continue
+        kind = kind_of(plugin) if group == "connectors" else _KINDS[group]
+        path = f"{plugin.__module__}.{plugin.__name__}" if group == "connectors" else name
+        yield Installed(path, kind, point.dist.version if point.dist is not None else "")
+
+
+def plugin_options(name: str) -> ConfigDef:
+    """Return the options of a converter, transform or predicate.
+
+    Raises:
+        ConfigError: There is none of this name, or it cannot be loaded.
+    """
+    for group in _KINDS:
+        short = name.removeprefix(f"org.apache.kafka.connect.{group}.")
+        if short in _found(group):
+            options: ConfigDef = _named(group, "plugin", name).config()
+            return options
+    everything = [each for group in GROUPS for each in _found(group)]
+    raise ConfigError(f"No plugin {name} is installed{did_you_mean(name, everything)}")
 
 
 def kind_of(plugin: type[Connector]) -> Kind:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from connectors.api.errors import ConfigError, did_you_mean
 from connectors.clients.kafka import KafkaSettings
+from connectors.runtime.rest_settings import RestSettings
 
 __all__ = ["Role", "WorkerSettings"]
 
@@ -25,8 +26,7 @@ class WorkerSettings:
         kafka: How to reach Kafka.
         cluster: Name of the cluster of workers; prefix of its internal topics and its group.
         role: Which tasks it takes.
-        rest_host: Address that REST binds to.
-        rest_port: Port that REST binds to.
+        rest: How REST is reached, and by whom.
         worker_id: Name among the workers; stable over a restart, so that a worker gets its own tasks back.
         exactly_once_source: Whether sources with `exactly.once.support=requested` write in transactions.
     """
@@ -34,14 +34,13 @@ class WorkerSettings:
     kafka: KafkaSettings
     cluster: str = "connect"
     role: Role = "all"
-    rest_host: str = "127.0.0.1"
-    rest_port: int = 8083
+    rest: RestSettings = field(default_factory=RestSettings)
     worker_id: str = ""
     exactly_once_source: bool = False
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> WorkerSettings:
-        """Read `CONNECTORS_CLUSTER`, `_ROLE`, `_REST_HOST`, `_REST_PORT`, `_WORKER_ID`, `PORT` and `KAFKA_*`.
+        """Read `CONNECTORS_CLUSTER`, `_ROLE`, `_REST_*`, `_WORKER_ID`, `PORT` and `KAFKA_*`.
 
         `CONNECTORS_EXACTLY_ONCE_SOURCE_SUPPORT` is `enabled` or `disabled`.
 
@@ -50,13 +49,11 @@ class WorkerSettings:
         """
         env = os.environ if env is None else env
         port = _port(env)
-        host = env.get("CONNECTORS_REST_HOST", "127.0.0.1")
         return cls(
             kafka=KafkaSettings.from_env(env),
             cluster=env.get("CONNECTORS_CLUSTER", "connect"),
             role=_role(env.get("CONNECTORS_ROLE", "all")),
-            rest_host=host,
-            rest_port=port,
+            rest=RestSettings.from_env(env, port),
             worker_id=env.get("CONNECTORS_WORKER_ID") or f"{socket.gethostname()}:{port}",
             exactly_once_source=_enabled(env, "CONNECTORS_EXACTLY_ONCE_SOURCE_SUPPORT"),
         )
@@ -64,7 +61,7 @@ class WorkerSettings:
     @property
     def rest_url(self) -> str:
         """Where this worker's REST answers."""
-        return f"http://{self.rest_host}:{self.rest_port}"
+        return self.rest.url
 
     def internal(self, name: str) -> str:
         """Return the name of an internal topic or group: `configs`, `offsets`, `status`, `workers`."""

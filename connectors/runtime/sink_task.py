@@ -58,6 +58,11 @@ class SinkTaskRunner(TaskRunner):
         self._context = SinkContext(spec, self._letters)
         self._prefix = spec.settings.kafka.prefix
 
+    @property
+    def topics(self) -> set[str]:
+        """The topics that records were read from."""
+        return {tp.topic.removeprefix(self._prefix) for tp in list(self._put_offsets)}
+
     async def open(self) -> None:
         """Start the plugin, then join the group."""
         props = self.spec.props

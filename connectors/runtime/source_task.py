@@ -76,6 +76,11 @@ class SourceTaskRunner(TaskRunner):
         self._next_flush = time.monotonic() + self._flush_s
         self._letters = SourceLetters(spec, self.task, self.metrics)
 
+    @property
+    def topics(self) -> set[str]:
+        """The topics written to."""
+        return set(self._known_topics)
+
     async def open(self) -> None:
         """Make the producer, start the plugin."""
         props = self.spec.props

@@ -6,10 +6,11 @@ Source: Kafka Connect's `TargetState` and `AbstractStatus.State`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-__all__ = ["State", "Status", "Target", "TaskId"]
+__all__ = ["State", "Status", "Target", "TaskId", "iso_time"]
 
 
 class Target(StrEnum):
@@ -50,29 +51,47 @@ class Status:
         worker_id: Who reported it.
         trace: Why it failed, or what it waits for.
         version: Which configuration and restart the report is about, see `Store.version`; not shown to users.
+        restarts: How often the restart policy has restarted it in a row.
+        restart_at_ms: When the policy restarts it next, milliseconds since 1970; 0: not planned.
     """
 
     state: State
     worker_id: str
     trace: str = ""
     version: str = ""
+    restarts: int = 0
+    restart_at_ms: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """Return Kafka Connect's JSON of it; `trace` only where there is one."""
+        """Return Kafka Connect's JSON of it, `trace` only where there is one; `restarts` is ours."""
         shown: dict[str, Any] = {"state": self.state.value, "worker_id": self.worker_id}
-        return shown | {"trace": self.trace} if self.trace else shown
+        if self.trace:
+            shown["trace"] = self.trace
+        if self.restarts or self.restart_at_ms:
+            shown["restarts"] = {"count": self.restarts} | (
+                {"next": iso_time(self.restart_at_ms / 1000)} if self.restart_at_ms else {}
+            )
+        return shown
 
     def stored(self) -> dict[str, Any]:
         """Return what the status topic holds of it."""
-        return self.to_json() | {"version": self.version}
+        value = {"state": self.state.value, "worker_id": self.worker_id, "trace": self.trace, "version": self.version}
+        return value | {"restarts": self.restarts, "restart_at_ms": self.restart_at_ms}
 
     @classmethod
     def from_stored(cls, value: dict[str, Any]) -> Status:
         """Read what `stored` wrote."""
-        return cls(State(value["state"]), value["worker_id"], value.get("trace", ""), value.get("version", ""))
+        trace, version = value.get("trace", ""), value.get("version", "")
+        restarts, restart_at_ms = value.get("restarts", 0), value.get("restart_at_ms", 0)
+        return cls(State(value["state"]), value["worker_id"], trace, version, restarts, restart_at_ms)
 
     def seen_from(self, version: str) -> Status:
         """Return the state to show where `version` is wanted: a report about an older one is no longer true."""
         if self.version == version or self.state is State.UNASSIGNED:
             return self
-        return Status(State.RESTARTING, self.worker_id)
+        return Status(State.RESTARTING, self.worker_id, restarts=self.restarts)
+
+
+def iso_time(seconds: float) -> str:
+    """Return a time (seconds since 1970) as ISO 8601 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

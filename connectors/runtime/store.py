@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,13 @@ from connectors.runtime.state import State, Status, Target, TaskId
 from tables.compacted import CompactedTopic
 
 __all__ = ["Placement", "Store"]
+
+
+_TOPIC = "status-topic-"
+
+
+def _topic_key(connector: str, topic: str) -> str:
+    return f"{_TOPIC}{topic}:connector-{connector}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,8 @@ class Store:
     """Reads and writes the three topics.
 
     Keys are Kafka Connect's (`connector-<c>`, `target-state-<c>`, `task-<c>`, `status-connector-<c>`,
-    `status-task-<c>-<n>`, offsets under `["<c>", {partition}]`), plus `placement` and `restart-<c>`.
+    `status-task-<c>-<n>`, `status-topic-<t>:connector-<c>`, `session-key`, `logger-cluster-<l>`, offsets under
+    `["<c>", {partition}]`), plus `placement` and `restart-<c>`.
 
     Args:
         settings: The worker's settings.
@@ -103,11 +112,11 @@ class Store:
 
     async def put_config(self, connector: str, config: dict[str, str]) -> None:
         """Store a configuration."""
-        await self.configs.write(f"connector-{connector}", {"config": config})
+        await self.configs.write(f"connector-{connector}", {"config": config}, undo=True)
 
     async def put_target(self, connector: str, target: Target) -> None:
         """Store what a connector should do."""
-        await self.configs.write(f"target-state-{connector}", {"state": target.value})
+        await self.configs.write(f"target-state-{connector}", {"state": target.value}, undo=True)
 
     async def put_task_configs(self, connector: str, configs: list[dict[str, str]]) -> None:
         """Store the task configurations of a connector; one record, so that they count all or not at all."""
@@ -121,13 +130,14 @@ class Store:
     async def request_restart(self, connector: str, parts: list[str]) -> None:
         """Ask for a restart of the connector (`connector`) or of tasks (their numbers)."""
         counts = self.restarts(connector)
-        await self.configs.write(f"restart-{connector}", counts | {part: counts.get(part, 0) + 1 for part in parts})
+        counts |= {part: counts.get(part, 0) + 1 for part in parts}
+        await self.configs.write(f"restart-{connector}", counts, undo=True)
 
     async def delete(self, connector: str) -> None:
         """Remove a connector. Its offsets stay, as in Kafka Connect."""
         for key in (f"connector-{connector}", f"target-state-{connector}", f"task-{connector}", f"restart-{connector}"):
             if key in self.configs.data:
-                await self.configs.write(key, None)
+                await self.configs.write(key, None, undo=True)
 
     async def put_connector_status(self, connector: str, status: Status | None) -> None:
         """Report the state of a connector; None forgets it."""
@@ -136,6 +146,36 @@ class Store:
     async def put_task_status(self, task: TaskId, status: Status | None) -> None:
         """Report the state of a task; None forgets it."""
         await self.statuses.write(f"status-task-{task}", status and status.stored())
+
+    def topics(self, connector: str) -> list[str]:
+        """Return the topics that a connector has used since they were last forgotten."""
+        end = f":connector-{connector}"
+        keys = (key.removeprefix(_TOPIC) for key in self.statuses.data if key.startswith(_TOPIC) and key.endswith(end))
+        # A connector's name may itself end like this; the record says which one it is about.
+        named = (key.removesuffix(end) for key in keys)
+        return sorted(each for each in named if self._topic_of(each, connector))
+
+    def _topic_of(self, topic: str, connector: str) -> bool:
+        entry = self.statuses.data.get(_topic_key(connector, topic))
+        return isinstance(entry, dict) and entry.get("connector") == connector
+
+    def knows_topic(self, connector: str, topic: str) -> bool:
+        """Tell whether it is noted already that a connector uses a topic."""
+        return _topic_key(connector, topic) in self.statuses.data
+
+    async def put_topic(self, connector: str, topic: str, value: dict[str, Any] | None) -> None:
+        """Note that a connector uses a topic; None forgets it."""
+        noted = None if value is None else value | {"connector": connector, "topic": topic}
+        await self.statuses.write(_topic_key(connector, topic), noted)
+
+    async def forget_topics(self, connector: str) -> None:
+        """Forget the topics that a connector has used."""
+        for topic in self.topics(connector):
+            await self.put_topic(connector, topic, None)
+
+    async def put_source_offset(self, connector: str, partition: dict[str, Any], offset: Any) -> None:
+        """Store the offset of a source partition; None forgets it."""
+        await self.offsets.write(json.dumps([connector, partition], sort_keys=True), offset)
 
     def source_offsets(self, connector: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """Return the stored offsets of a source connector as (partition, offset)."""

@@ -20,11 +20,12 @@ from typing import Any
 from connectors.api.connector import Task
 from connectors.api.errors import ConfigError, ConnectError, RetriableError
 from connectors.runtime.metrics import TaskMetrics
+from connectors.runtime.secrets import SECRETS
 from connectors.runtime.settings import WorkerSettings
 from connectors.runtime.state import State, TaskId
 from connectors.runtime.threads import DaemonThread
 
-__all__ = ["EndedError", "Report", "TaskRunner", "TaskSpec"]
+__all__ = ["EndedError", "Progress", "Report", "TaskRunner", "TaskSpec"]
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,21 @@ class EndedError(Exception):
     """The task has to end, through no fault of its own."""
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a task is doing now.
+
+    Attributes:
+        stage: The call of the plugin that goes on, or `waiting` between two calls.
+        since: When that began, seconds since 1970.
+        moved: When the task last moved records, seconds since 1970; None: not yet.
+    """
+
+    stage: str
+    since: float
+    moved: float | None
+
+
 class _HungError(Exception):
     """A call of the plugin goes on though the task is to stop."""
 
@@ -76,6 +92,8 @@ class TaskRunner(ABC):
         self.metrics = TaskMetrics(spec.task_id.connector, spec.task_id.number)
         self.task: Task = spec.task_class()
         self._report = report
+        self._stage = ("starting", time.time())
+        self._moved: float | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.Event | None = None
         self._hung: asyncio.Future[None] | None = None
@@ -94,6 +112,16 @@ class TaskRunner(ABC):
     def alive(self) -> bool:
         """Whether the task's thread runs."""
         return self._thread.is_alive()
+
+    @property
+    def progress(self) -> Progress:
+        """What the task is doing; may be asked from any thread."""
+        return Progress(*self._stage, self._moved)
+
+    @property
+    def topics(self) -> set[str]:
+        """The topics that the task has used so far, without the prefix; may be asked from any thread."""
+        return set()
 
     def start(self, *, paused: bool = False) -> None:
         """Start the thread."""
@@ -158,6 +186,8 @@ class TaskRunner(ABC):
             _HungError: The task is to stop, and the call goes on and on.
         """
         assert self._hung is not None
+        name = getattr(method, "__name__", "a call")
+        self._stage = (name, time.time())
         if inspect.iscoroutinefunction(method):
             calling = asyncio.ensure_future(method(*arguments))
         else:
@@ -168,9 +198,13 @@ class TaskRunner(ABC):
             await asyncio.wait([calling, self._hung], return_when=asyncio.FIRST_COMPLETED)
         if not calling.done():
             calling.cancel()
-            name = getattr(method, "__name__", "a call")
             raise _HungError(f"{name}() goes on though the task is to stop; it is left behind")
-        return calling.result()
+        now = time.time()
+        self._stage = ("waiting", now)
+        result = calling.result()
+        if name == "put" or (name == "poll" and result):
+            self._moved = now
+        return result
 
     async def _in_thread(self, method: Callable[..., Any], *arguments: Any) -> Any:
         result = await asyncio.get_running_loop().run_in_executor(self._plain, method, *arguments)
@@ -209,7 +243,7 @@ class TaskRunner(ABC):
     def report(self, state: State, trace: str = "") -> None:
         """Tell the herder what the task does."""
         self.metrics.state(state.value)
-        self._report(self.spec.task_id, state, trace)
+        self._report(self.spec.task_id, state, SECRETS.masked(trace))
 
     def _poke(self) -> None:
         if self._loop is not None and self._wake is not None and not self._loop.is_closed():

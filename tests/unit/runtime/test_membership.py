@@ -5,13 +5,14 @@ from dataclasses import replace
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 
 from connectors.runtime.membership import Members, _MembersAssignor
+from connectors.runtime.rest_settings import RestSettings
 from tests.unit.runtime.fakes import SETTINGS
 
 
 def test_every_member_learns_all_members_and_the_leader() -> None:
     seen: list[Members] = []
     leader = _MembersAssignor(SETTINGS, seen.append)
-    other = _MembersAssignor(replace(SETTINGS, worker_id="v", role="sink", rest_port=9), seen.append)
+    other = _MembersAssignor(replace(SETTINGS, worker_id="v", role="sink", rest=RestSettings(port=9)), seen.append)
     assignments = leader.assign(None, {"m1": leader.metadata(["t"]), "m2": other.metadata(["t"])})
     leader.on_assignment(assignments["m1"])
     other.on_assignment(assignments["m2"])

@@ -10,7 +10,7 @@ from connectors.runtime.settings import WorkerSettings
 def test_settings_come_from_the_environment_and_port_wins() -> None:
     env = {"CONNECTORS_CLUSTER": "c", "CONNECTORS_ROLE": "sink", "CONNECTORS_REST_PORT": "1", "PORT": "2"}
     settings = WorkerSettings.from_env(env | {"KAFKA_PREFIX": "p."})
-    assert (settings.role, settings.rest_port) == ("sink", 2)
+    assert (settings.role, settings.rest.port) == ("sink", 2)
     assert settings.internal("configs") == "p.c-configs"
     assert settings.group("x") == "p.connect-x"
 
