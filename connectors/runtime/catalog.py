@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -42,10 +43,12 @@ class Catalog:
     """Calls plugins in threads of their own, and keeps what they said of themselves."""
 
     LIMIT_S = 10.0
+    # Threads that hang cannot be ended, so a plugin gets no more than these.
+    MOST_HANGING = 5
 
     def __init__(self) -> None:
         self._known: dict[str, Described] = {}
-        self._hanging: set[str] = set()
+        self._hanging: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     async def get(self, name: str) -> Described:
@@ -67,7 +70,7 @@ class Catalog:
             return None
 
     async def call(self, name: str, method: Callable[..., T], *arguments: object) -> T:
-        """Make a call of a plugin in a thread; a plugin that hangs costs one thread, however often it is asked.
+        """Make a call of a plugin in a thread, so many at most that hang.
 
         Args:
             name: The connector class, for the error.
@@ -75,12 +78,12 @@ class Catalog:
             arguments: Its arguments.
 
         Raises:
-            PluginTimeoutError: It took longer than `LIMIT_S`, or an earlier call still hangs.
+            PluginTimeoutError: It took longer than `LIMIT_S`, or too many earlier calls still hang.
         """
-        if name in self._hanging:
-            raise PluginTimeoutError(f"An earlier call of {name} still hangs; nothing was changed")
+        if self._hanging[name] >= self.MOST_HANGING:
+            raise PluginTimeoutError(f"{self._hanging[name]} calls of {name} still hang; nothing was changed")
 
-        finished = threading.Event()
+        finished, late = threading.Event(), threading.Event()
 
         def guarded() -> T:
             try:
@@ -88,14 +91,16 @@ class Catalog:
             finally:
                 with self._lock:
                     finished.set()
-                    self._hanging.discard(name)
+                    if late.is_set():
+                        self._hanging[name] -= 1
 
         try:
             result: T = await in_daemon_thread(guarded, limit_s=self.LIMIT_S)
         except TimeoutError:
             with self._lock:
                 if not finished.is_set():
-                    self._hanging.add(name)
+                    late.set()
+                    self._hanging[name] += 1
             raise PluginTimeoutError(
                 f"{name} did not answer within {self.LIMIT_S:.0f} s; nothing was changed"
             ) from None

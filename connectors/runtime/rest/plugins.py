@@ -51,7 +51,7 @@ class Plugins:
             raise RestError(404, f"No connector {name} is installed")
         props = dict((await read(request, Options)).root)
         plugin = described.plugin
-        if props.setdefault("connector.class", plugin.__name__) not in aliases(plugin):
+        if props.setdefault("connector.class", f"{plugin.__module__}.{plugin.__name__}") not in aliases(plugin):
             text = f"connector.class is {props['connector.class']}, the path says {plugin.__name__}"
             raise RestError(400, text)
         _, values = await self._context.catalog.call(name, check, props)

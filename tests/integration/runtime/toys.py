@@ -21,6 +21,7 @@ from connectors import (
     TopicPartition,
     Type,
 )
+from connectors.api.config import ConfigValue
 
 
 class CountingSource(SourceConnector):
@@ -57,6 +58,19 @@ class CountingSource(SourceConnector):
         count = int(self.props.get("tasks", 1))
         return [self.props if count == 1 and "tasks" not in self.props else {**self.props, "task": str(number)}
                 for number in range(count)]  # fmt: skip
+
+    @classmethod
+    def validate(cls, props: Mapping[str, str]) -> list[ConfigValue]:
+        if props.get("topic") == "hang":
+            time.sleep(3600)
+        return super().validate(props)
+
+    def alter_offsets(
+        self, props: Mapping[str, str], offsets: list[tuple[dict[str, Any], dict[str, Any] | None]]
+    ) -> bool:
+        if any(offset is not None and not isinstance(offset.get("next"), int) for _, offset in offsets):
+            raise DataError("next is no number")
+        return props["topic"].endswith("own")
 
 
 class CountingTask(SourceTask):

@@ -1,0 +1,201 @@
+"""Rows of Kafka Connect's REST interface on one real worker."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from confluent_kafka import Producer
+
+COUNTING = {"connector.class": "toys.CountingSource", "limit": "10", "offset.flush.interval.ms": "100"}
+
+
+def stopped(worker: Any, name: str) -> None:
+    assert worker.request("PUT", f"/connectors/{name}/stop") == (204, None)
+    worker.until(lambda: worker.states(name) == ["STOPPED"])
+
+
+def source(worker: Any, name: str, **extra: str) -> str:
+    config = COUNTING | {"topic": name} | extra
+    assert worker.request("PUT", f"/connectors/{name}/config", config)[0] == 201
+    worker.until(lambda: worker.states(name) == ["RUNNING", "RUNNING"])
+    return name
+
+
+def test_patch_sets_and_removes_options_and_keeps_the_others(one_worker: Any, unique: str) -> None:
+    name = source(one_worker, unique, batch="3", secret="hush")
+    assert one_worker.request("PATCH", f"/connectors/{name}/config", {"batch": None, "limit": 2})[0] == 200
+    config = one_worker.get(f"/connectors/{name}/config")[1]
+    assert config == COUNTING | {"name": name, "topic": name, "limit": "2", "secret": "[hidden]"}
+    assert one_worker.request("PATCH", "/connectors/nobody/config", {"a": "b"})[0] == 404
+    code, answer = one_worker.request("PATCH", f"/connectors/{name}/config", {"topic": None})
+    assert (code, "topic" in answer["message"]) == (400, True)
+
+
+def test_source_offsets_are_altered_and_reset_while_the_connector_is_stopped(one_worker: Any, unique: str) -> None:
+    name, partition = source(one_worker, unique), {"numbers": "all"}
+    path = f"/connectors/{name}/offsets"
+
+    def next_() -> Any:
+        return [pair["offset"]["next"] for pair in one_worker.get(path)[1]["offsets"]]
+
+    one_worker.until(lambda: next_() == [10])
+    new = {"offsets": [{"partition": partition, "offset": {"next": 5}}]}
+    code, answer = one_worker.request("PATCH", path, new)
+    assert (code, "STOPPED" in answer["message"]) == (400, True)
+    stopped(one_worker, name)
+    code, answer = one_worker.request("PATCH", path, new)
+    assert (code, answer["message"].startswith("The Connect framework-managed offsets")) == (200, True)
+    assert next_() == [5]
+    bad = {"offsets": [{"partition": partition, "offset": {"next": "x"}}]}
+    code, answer = one_worker.request("PATCH", path, bad)
+    assert (code, "next is no number" in answer["message"]) == (400, True)
+    assert one_worker.request("PUT", f"/connectors/{name}/resume")[0] == 202
+    one_worker.until(lambda: next_() == [10])
+    stopped(one_worker, name)
+    for _ in range(2):
+        assert one_worker.request("DELETE", path)[0] == 200
+        assert one_worker.get(path)[1] == {"offsets": []}
+
+
+def test_a_plugin_with_offsets_of_its_own_is_asked(one_worker: Any, unique: str) -> None:
+    name = source(one_worker, f"{unique}own")
+    stopped(one_worker, name)
+    code, answer = one_worker.request("DELETE", f"/connectors/{name}/offsets")
+    assert (code, answer) == (200, {"message": "The offsets for this connector have been reset successfully"})
+
+
+def test_sink_offsets_are_those_of_its_group(one_worker: Any, unique: str, tmp_path: Path, kafka: str) -> None:
+    producer = Producer({"bootstrap.servers": kafka})
+    for number in range(4):
+        producer.produce(unique, f'{{"number": {number}}}', b"k")
+    producer.flush(10)
+    name, file, path = f"{unique}-out", tmp_path / "out", f"/connectors/{unique}-out/offsets"
+    config = {"connector.class": "toys.FileSink", "topics": unique, "file": str(file)}
+    assert one_worker.request("PUT", f"/connectors/{name}/config", config)[0] == 201
+    partition = {"kafka_topic": unique, "kafka_partition": 0}
+
+    def shown(offset: int) -> Any:
+        return {"offsets": [{"partition": partition, "offset": {"kafka_offset": offset}}]}
+
+    one_worker.until(lambda: one_worker.get(path)[1] == shown(4))
+    one_worker.until(lambda: one_worker.get(f"/connectors/{name}/topics")[1] == {name: {"topics": [unique]}})
+    stopped(one_worker, name)
+    changed = one_worker.until(lambda: (a := one_worker.request("PATCH", path, shown(3)))[0] != 409 and a)
+    assert changed[0] == 200, changed
+    assert one_worker.get(path)[1] == shown(3)
+    for wrong in ({"kafka_topic": "no-such-topic"}, {"kafka_partition": 9}):
+        body = {"offsets": [{"partition": partition | wrong, "offset": {"kafka_offset": 1}}]}
+        assert one_worker.request("PATCH", path, body)[0] == 400
+    one_worker.request("PUT", f"/connectors/{name}/resume")
+    one_worker.until(lambda: file.read_text().split() == ["0", "1", "2", "3", "3"])
+    stopped(one_worker, name)
+    none = {"offsets": [{"partition": partition, "offset": None}]}
+    one_worker.until(lambda: one_worker.request("PATCH", path, none)[0] == 200)
+    assert one_worker.get(path)[1] == {"offsets": []}
+    for _ in range(2):
+        assert one_worker.request("DELETE", path)[0] == 200
+    one_worker.request("PUT", f"/connectors/{name}/resume")
+    one_worker.until(lambda: len(file.read_text().split()) == 9)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"offsets": []}, {"offsets": [{"partition": {}, "offset": {}}]}, {"offsets": [{"partition": {"a": 1}}]},
+     {"offsets": None}, {"offsets": [1]}],
+)  # fmt: skip
+def test_malformed_offsets_are_a_400(one_worker: Any, unique: str, body: Any) -> None:
+    config = COUNTING | {"topic": unique}
+    created = {"name": unique, "config": config, "initial_state": "stopped"}
+    assert one_worker.request("POST", "/connectors", created)[0] == 201
+    code, answer = one_worker.request("PATCH", f"/connectors/{unique}/offsets", body)
+    assert (code, answer["error_code"]) == (400, 400)
+
+
+def test_topics_are_noted_forgotten_and_noted_again(one_worker: Any, unique: str) -> None:
+    name = source(one_worker, unique)
+    shown = {name: {"topics": [unique]}}
+    one_worker.until(lambda: one_worker.get(f"/connectors/{name}/topics")[1] == shown)
+    assert one_worker.request("PUT", f"/connectors/{name}/topics/reset") == (202, None)
+    assert one_worker.request("PUT", "/connectors/nobody/topics/reset")[0] == 404
+    assert one_worker.get("/connectors/nobody/topics") == (200, {"nobody": {"topics": []}})
+    one_worker.until(lambda: one_worker.get(f"/connectors/{name}/topics")[1] == shown)
+
+
+def test_levels_of_loggers_are_changed_here_and_in_the_cluster(one_worker: Any) -> None:
+    path = "/admin/loggers/connectors.runtime"
+    code, names = one_worker.request("PUT", path, {"level": "debug"})
+    assert (code, "connectors.runtime.herder" in names, names == sorted(names)) == (200, True, True)
+    assert one_worker.get(path)[1]["level"] == "DEBUG"
+    assert abs(one_worker.get(path)[1]["last_modified"] / 1000 - time.time()) < 60
+    assert one_worker.request("PUT", f"{path}?scope=cluster", {"level": "INFO"}) == (204, None)
+    one_worker.until(lambda: one_worker.get(path)[1]["level"] == "INFO")
+    assert "root" in one_worker.get("/admin/loggers")[1]
+    assert one_worker.get("/admin/loggers/no.such")[0] == 404
+    for body in ({}, {"level": "LOUD"}, {"level": 1}, []):
+        assert one_worker.request("PUT", path, body)[0] == 400
+
+
+def test_validate_counts_errors_and_shows_neither_secrets_nor_what_references_stand_for(one_worker: Any) -> None:
+    path = "/connector-plugins/toys.CountingSource/config/validate"
+    code, answer = one_worker.request("PUT", path, {"secret": "hush-hush", "batch": "${env:PATH}"})
+    errors = {each["value"]["name"]: each["value"]["errors"] for each in answer["configs"] if each["value"]["errors"]}
+    assert (code, answer["error_count"]) == (200, 3)
+    assert set(errors) == {"name", "topic", "batch"}
+    assert "hush-hush" not in str(answer)
+    assert "/usr/bin" not in str(answer)
+    values = {each["value"]["name"]: each["value"]["value"] for each in answer["configs"]}
+    assert (values["secret"], values["batch"]) == ("[hidden]", "${env:PATH}")
+    good = {"name": "x", "topic": "t", "connector.class": "toys.CountingSource"}
+    assert one_worker.request("PUT", path, good)[1]["error_count"] == 0
+    assert one_worker.request("PUT", path, good | {"connector.class": "toys.FileSink"})[0] == 400
+
+
+def test_all_kinds_of_plugins_are_listed_with_their_options(one_worker: Any) -> None:
+    kinds = {row["type"] for row in one_worker.get("/connector-plugins")[1]}
+    assert kinds == {"source", "sink"}
+    rows = one_worker.get("/connector-plugins?connectorsOnly=false")[1]
+    assert {row["type"] for row in rows} == kinds | {"converter", "transformation", "predicate"}
+    assert all(row["version"] for row in rows)
+    assert [key["name"] for key in one_worker.get("/connector-plugins/RegexRouter/config")[1]][0] == "regex"
+    assert "database.hostname" in str(one_worker.get("/connector-plugins/MySqlBinlog/config")[1])
+    assert one_worker.get("/connector-plugins/Nobody/config")[0] == 404
+
+
+def test_a_plugin_that_hangs_in_validate_is_not_waited_for_and_nothing_is_created_later(
+    one_worker: Any, unique: str
+) -> None:
+    begun = time.monotonic()
+    code, answer = one_worker.request("PUT", f"/connectors/{unique}/config", COUNTING | {"topic": "hang"})
+    assert (code, "did not answer within" in answer["message"]) == (504, True)
+    assert 8 < time.monotonic() - begun < 18
+    assert one_worker.get(f"/connectors/{unique}")[0] == 404
+
+
+def test_names_with_special_characters_are_found_again(one_worker: Any, unique: str) -> None:
+    name = f"{unique}/ä;%2F%"
+    body = {"name": name, "config": COUNTING | {"topic": unique}, "initial_state": "PAUSED"}
+    assert one_worker.request("POST", "/connectors", body)[0] == 201
+    assert one_worker.request("POST", "/connectors", body)[0] == 409
+    path = f"/connectors/{quote(name, safe='')}"
+    assert one_worker.get(path)[1]["name"] == name
+    one_worker.until(lambda: one_worker.get(f"{path}/status")[1]["connector"]["state"] == "PAUSED")
+    assert one_worker.request("DELETE", path)[0] == 204
+    for bad in ("", " ", "a\nb", "x" * 300, 5, None):
+        assert one_worker.request("POST", "/connectors", body | {"name": bad})[0] == 400
+
+
+def test_status_tells_stage_progress_and_health(one_worker: Any, unique: str) -> None:
+    name = source(one_worker, unique)
+    task = one_worker.until(
+        lambda: (t := one_worker.get(f"/connectors/{name}/status")[1]["tasks"][0])["last_progress"] and t
+    )
+    assert task["stage"] in ("poll", "waiting", "commit")
+    assert one_worker.get(f"/connectors/{name}/status")[1]["health"] == "HEALTHY"
+    assert one_worker.get(f"/health?connector={name}")[0] == 200
+    assert one_worker.get("/health?connector=nobody")[0] == 404
+    everything = one_worker.get("/connectors?expand=status&expand=info&expand=nothing")[1][name]
+    assert set(everything) == {"status", "info"}
