@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -30,6 +31,11 @@ class Worker:
         extra = {"CONNECTORS_REST_PORT": str(self.port), "CONNECTORS_WORKER_ID": log.stem, "PYTHONPATH": here}
         self.env = os.environ | env | extra
         self.env.pop("PORT", None)
+        self.headers: dict[str, str] = {}
+        self.tls: ssl.SSLContext | None = None
+        if "CONNECTORS_REST_TLS_CERT" in env:
+            self.tls = ssl.create_default_context(cafile=env["CONNECTORS_REST_TLS_CERT"])
+        self.scheme = "https" if self.tls else "http"
 
     def start(self) -> None:
         with self.log.open("ab") as out:
@@ -51,10 +57,12 @@ class Worker:
 
     def request(self, method: str, path: str, body: Any = None, raw: bytes | None = None) -> Answer:
         data = raw if raw is not None else None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, method=method)
+        request = urllib.request.Request(f"{self.scheme}://127.0.0.1:{self.port}{path}", data, method=method)
         request.add_header("Content-Type", "application/json")
+        for name, value in self.headers.items():
+            request.add_header(name, value)
         try:
-            with urllib.request.urlopen(request, timeout=20) as response:
+            with urllib.request.urlopen(request, timeout=20, context=self.tls) as response:
                 text = response.read()
                 return response.status, json.loads(text) if text else None
         except urllib.error.HTTPError as error:

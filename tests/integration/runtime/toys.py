@@ -52,6 +52,8 @@ class CountingSource(SourceConnector):
             .define("task", Type.INT, -1, doc="Number of the task, where there are several.")
             .define("abort.every", Type.INT, 0, doc="Drop each so many-th batch, commit the others.")
             .define("secret", Type.PASSWORD, None, doc="A secret.")
+            .define("fail.with.secret", Type.BOOLEAN, False, doc="Raise an error with the secret in it.")
+            .define("fail.times", Type.STRING, "", doc="File whose lines count the failures; three are enough.")
         )
 
     def task_configs(self, max_tasks: int) -> list[dict[str, str]]:
@@ -81,6 +83,16 @@ class CountingTask(SourceTask):
         self.partition = {"numbers": "all"} | self.extra
         offset = self.context.offset_storage_reader.offset(self.partition)
         self.next = 0 if offset is None else offset["next"]
+        if self.options["fail.with.secret"]:
+            raise OSError(f"cannot log in with {self.options['secret'].value}")
+        if self.options["fail.times"]:
+            self._fail_thrice(Path(self.options["fail.times"]))
+
+    def _fail_thrice(self, file: Path) -> None:
+        failures = file.read_text().count("\n") if file.exists() else 0
+        if failures < 3:
+            file.write_text("x\n" * (failures + 1))
+            raise OSError(f"failure {failures + 1}")
 
     def poll(self) -> list[SourceRecord] | None:
         time.sleep(self.options["pause.ms"] / 1000)
