@@ -37,11 +37,11 @@ class Worker:
             self.tls = ssl.create_default_context(cafile=env["CONNECTORS_REST_TLS_CERT"])
         self.scheme = "https" if self.tls else "http"
 
-    def start(self) -> None:
+    def start(self, ready: int = 200) -> None:
         with self.log.open("ab") as out:
             code = "import connectors.worker as worker; worker.run('info')"
             self.process = subprocess.Popen([sys.executable, "-c", code], env=self.env, stdout=out, stderr=out)
-        self.until(lambda: self.get("/health")[0] == 200)
+        self.until(lambda: self.get("/health")[0] == ready)
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -64,7 +64,8 @@ class Worker:
         try:
             with urllib.request.urlopen(request, timeout=20, context=self.tls) as response:
                 text = response.read()
-                return response.status, json.loads(text) if text else None
+                is_json = response.headers.get_content_type() == "application/json"
+                return response.status, json.loads(text) if text and is_json else text.decode() or None
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, json.loads(error.read())

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.integration.runtime.conftest import Worker
+
 MakeWorker = Callable[..., Any]
 COUNTING = {"connector.class": "toys.CountingSource", "limit": "1000000", "batch": "1", "pause.ms": "20"}
 
@@ -148,18 +150,24 @@ def test_deploy_of_a_mistyped_option_exits_with_2_and_names_the_near_match(
     assert "Traceback" not in done.stderr
 
 
-def test_a_worker_waits_for_kafka_and_says_so(tmp_path: Path) -> None:
-    env = os.environ | {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "CONNECTORS_REST_PORT": "18999"}
-    process = subprocess.Popen(
-        [str(Path(sys.executable).with_name("connectors")), "worker"],
-        env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    time.sleep(6)
-    assert process.poll() is None
-    process.terminate()
-    text, _ = process.communicate(timeout=10)
-    assert "Waiting for Kafka at 127.0.0.1:1" in text
-    assert "Traceback" not in text
+def test_a_worker_waits_for_kafka_and_says_so_over_rest_too(tmp_path: Path) -> None:
+    worker = Worker({"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}, tmp_path / "w.log")
+    try:
+        worker.start(ready=503)
+        code, answer = worker.get("/health")
+        assert (code, answer["status"]) == (503, "starting")
+        assert "waits for Kafka at 127.0.0.1:1" in answer["message"]
+        for method, path in [("GET", "/connectors"), ("POST", "/connectors"), ("GET", "/connectors/x/status")]:
+            code, answer = worker.request(method, path)
+            assert (code, "waits for Kafka" in answer["message"]) == (503, True)
+        assert worker.get("/connector-plugins")[0] == 200
+        assert worker.get("/openapi.json")[0] == 200
+        assert worker.get("/metrics")[0] == 200
+        worker.until(lambda: "Waiting for Kafka at 127.0.0.1:1" in worker.log.read_text())
+    finally:
+        worker.stop()
+    assert worker.process.returncode == 0
+    assert "Traceback" not in worker.log.read_text()
 
 
 def test_a_wrong_role_is_one_sentence() -> None:

@@ -9,6 +9,11 @@ from urllib.parse import quote
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 from connectors.runtime.herder import Herder
 from connectors.runtime.rest.context import Context
@@ -17,7 +22,8 @@ from connectors.runtime.rest.routes import routes
 from tests.unit.runtime.fakes import SETTINGS
 
 CONFIG = {"connector.class": "toys.CountingSource", "topic": "fuzz"}
-KNOWN = "fuzz/ed"
+KNOWN = "fuzzed"
+CONFORMANCE = [content_type_conformance, response_schema_conformance, status_code_conformance]
 BODIES = [b"", b"{", b"null", b"[]", b"[1]", b"1", b'"x"', b"NaN", b'{"a": NaN}', b"\xff\xfe", b'{"a": {"b": 1}}',
           b'{"\xed\xa0\x80": 1}', b'{"config": [null]}', b'{"name": {}}', b'{"offsets": {}}', b'{"level": []}',
           b"[" * 100_000, b'{"a":' * 2000 + b"1" + b"}" * 2000, b'{"name": "x", "config": {"a": []}}']  # fmt: skip
@@ -58,7 +64,9 @@ def test_requests_made_from_the_document_are_answered_or_refused_properly(
     existing = "connector" in (case.path_parameters or {}) and next(turns) % 2 == 0
     if existing:
         case.path_parameters["connector"] = KNOWN
-    judge(case.call(base_url=f"http://127.0.0.1:{one_worker.port}", timeout=20))
+    response = case.call(base_url=f"http://127.0.0.1:{one_worker.port}", timeout=20)
+    judge(response)
+    case.validate_response(response, checks=CONFORMANCE)
     if existing and case.method == "DELETE":
         create(one_worker)
 
