@@ -36,12 +36,12 @@ class Plugins:
         name = request.match_info["plugin"]
         described = await self._find(name)
         if described is not None:
-            return answer([_definition(key) for key in described.keys])
+            return answer([_definition(key, order=described.keys.order(key.name)) for key in described.keys])
         try:
             keys = await self._context.catalog.call(name, plugin_options, name)
         except ConfigError as error:
             raise RestError(404, str(error)) from None
-        return answer([_definition(key) for key in keys])
+        return answer([_definition(key, order=keys.order(key.name)) for key in keys])
 
     async def validate(self, request: web.Request) -> web.Response:
         """Check a configuration without storing it; errors are told option by option."""
@@ -56,7 +56,7 @@ class Plugins:
             raise RestError(400, text)
         _, values = await self._context.catalog.call(name, check, props)
         configs = [
-            {"definition": _definition(described.keys.find(value.name), value.name),
+            {"definition": _definition(described.keys.find(value.name), value.name, described.keys.order(value.name)),
              "value": _value(value, props, described.keys)}
             for value in values
         ]  # fmt: skip
@@ -76,7 +76,7 @@ class Plugins:
             return None
 
 
-def _definition(key: ConfigKey | None, name: str = "") -> dict[str, Any]:
+def _definition(key: ConfigKey | None, name: str = "", order: int = -1) -> dict[str, Any]:
     if key is None:
         key = ConfigKey(name, Type.STRING, None, "Unknown option.", Importance.LOW)
     return {
@@ -87,10 +87,10 @@ def _definition(key: ConfigKey | None, name: str = "") -> dict[str, Any]:
         "importance": key.importance.value,
         "documentation": key.doc,
         "group": key.group,
-        "width": "NONE",
-        "display_name": key.name,
-        "dependents": [],
-        "order": -1,
+        "width": key.width.value,
+        "display_name": key.display_name or key.name,
+        "dependents": list(key.dependents),
+        "order": order,
     }
 
 
@@ -104,7 +104,7 @@ def _value(value: ConfigValue, props: dict[str, str], keys: ConfigDef) -> dict[s
         "value": shown,
         "recommended_values": list(value.recommended),
         "errors": value.errors,
-        "visible": True,
+        "visible": value.visible,
     }
 
 
