@@ -215,6 +215,10 @@ class Herder(Service):  # type: ignore[misc]
         living = status is not None and status.worker_id in self.members.roles
         return living and status is not None and status.state in (State.RUNNING, State.PAUSED)
 
+    def any_runs(self, name: str) -> bool:
+        """Tell whether a living worker says that it runs a task of a connector."""
+        return any(self.runs(TaskId(name, number)) for number in range(len(self.store.task_configs(name))))
+
     # --- every worker's part ---
 
     async def _follow(self) -> None:
@@ -246,7 +250,8 @@ class Herder(Service):  # type: ignore[misc]
         if configs is not None and configs != self.store.task_configs(name):
             await self.store.put_task_configs(name, configs)
         state = {Target.STARTED: State.RUNNING, Target.PAUSED: State.PAUSED, Target.STOPPED: State.STOPPED}[target]
-        await self._set_connector(name, state)
+        if state is not State.STOPPED or not self.any_runs(name):
+            await self._set_connector(name, state)
 
     async def _follow_task(self, task: TaskId) -> None:
         configs = self.store.task_configs(task.connector)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
 from aiohttp import web
 
+from connectors.api.errors import RetriableError
 from connectors.runtime.offsets import Pairs
 from connectors.runtime.rest.answers import RestError, answer
 from connectors.runtime.rest.bodies import AlterOffsets, SinkOffset, SourceOffset, checked, read
 from connectors.runtime.rest.context import Context
-from connectors.runtime.state import State, Target, TaskId
+from connectors.runtime.state import State, Target
 
 __all__ = ["Control"]
+
+STOPPING_S = 10.0
+"""A change of offsets waits so long for the tasks to end."""
+_LOOK_S = 0.1
 
 
 class Control:
@@ -109,18 +116,28 @@ class Control:
 
     async def _change(self, name: str, pairs: Pairs | None) -> web.Response:
         async with self._context.locks[name]:
-            await self._check_stopped(name)
-            return answer({"message": await self._context.offsets.change(name, pairs)})
+            if self._store.target(name) is not Target.STOPPED:
+                raise RestError(400, f"Connector {name} is not STOPPED; stop it before its offsets are changed")
+            deadline = time.monotonic() + STOPPING_S
+            while not self._has_stopped(name):
+                if time.monotonic() > deadline:
+                    raise RestError(409, f"Connector {name} is still stopping; try again", {"Retry-After": "1"})
+                await asyncio.sleep(_LOOK_S)
+            return answer({"message": await self._changed(name, pairs, deadline)})
 
-    async def _check_stopped(self, name: str) -> None:
-        if self._store.target(name) is not Target.STOPPED:
-            raise RestError(400, f"Connector {name} is not STOPPED; stop it before its offsets are changed")
-        stopped = self._store.connector_status(name)
-        tasks = range(len(self._store.task_configs(name)))
-        if stopped is None or stopped.state is not State.STOPPED or any(
-            self._context.herder.runs(TaskId(name, number)) for number in tasks
-        ):  # fmt: skip
-            raise RestError(409, f"Connector {name} is still stopping; try again", {"Retry-After": "1"})
+    def _has_stopped(self, name: str) -> bool:
+        status = self._store.connector_status(name)
+        return status is not None and status.state is State.STOPPED and not self._context.herder.any_runs(name)
+
+    async def _changed(self, name: str, pairs: Pairs | None, deadline: float) -> str:
+        """Change offsets, again while members are leaving the consumer group."""
+        while True:
+            try:
+                return await self._context.offsets.change(name, pairs)
+            except RetriableError:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(_LOOK_S)
 
 
 def _flag(request: web.Request, name: str) -> bool:
