@@ -17,6 +17,7 @@ from connectors.api.sink import SinkTask
 from connectors.api.source import SourceTask
 from connectors.runtime.base_config import definition, plugin_props
 from connectors.runtime.fencing import fence
+from connectors.runtime.metrics import TaskMetrics, forget
 from connectors.runtime.plugins import connector_class, kind_of
 from connectors.runtime.providers import resolve
 from connectors.runtime.secrets import SECRETS, secret_values
@@ -142,7 +143,11 @@ class Assembly:
         """Stop the tasks that have no place here any more."""
         for task in self._refused.keys() - tasks:
             del self._refused[task]
-        await self._stop([task for task in self._tasks if task not in tasks or self._stopped(task)])
+            forget(*task)
+        leaving = [task for task in self._tasks if task not in tasks or self._stopped(task)]
+        await self._stop(leaving)
+        for task in leaving:
+            forget(*task)
 
     def progress(self) -> dict[TaskId, Progress]:
         """Return what the tasks here are doing."""
@@ -191,6 +196,9 @@ class Assembly:
             runner = await self._runner(task, config, version)
         except ConnectError as error:
             log.error("%s: %s", task, error)  # noqa: TRY400 - a sentence for the user
+            metrics = TaskMetrics(task.connector, task.number)
+            metrics.failed_starts.inc()
+            metrics.state(State.FAILED.value)
             self._refused[task] = version
             self._report(task, State.FAILED, str(error), version)
             return

@@ -6,7 +6,7 @@ import threading
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-__all__ = ["REGISTRY", "TableSeries", "TaskMetrics", "source_gauge"]
+__all__ = ["REGISTRY", "TableSeries", "TaskMetrics", "forget", "source_gauge"]
 
 REGISTRY = CollectorRegistry()
 _LABELS = ("connector", "task")
@@ -21,6 +21,23 @@ _RETRIES = Counter("connect_task_error_total_retries", "Calls tried again.", _LA
 _PUT = Histogram("connect_sink_task_put_batch_seconds", "Time of one put.", _LABELS, registry=REGISTRY)
 _LAG = Gauge("connect_sink_record_lag", "Records in Kafka that were not put yet.", _LABELS, registry=REGISTRY)
 _STATE = Gauge("connect_task_status", "1 for the present state.", (*_LABELS, "state"), registry=REGISTRY)
+_READ_BYTES = Counter("connect_sink_record_read_bytes_total", "Bytes of values read.", _LABELS, registry=REGISTRY)
+_WRITE_BYTES = Counter("connect_source_record_write_bytes_total", "Bytes of values sent.", _LABELS, registry=REGISTRY)
+_POLL = Histogram("connect_source_task_poll_batch_seconds", "Time of one poll.", _LABELS, registry=REGISTRY)
+_ACTIVE = Gauge("connect_source_record_active_count", "Polled and not acked yet.", _LABELS, registry=REGISTRY)
+_PARTITIONS = Gauge("connect_sink_partition_count", "Partitions assigned.", _LABELS, registry=REGISTRY)
+_COMMITTED = Counter("connect_task_offset_commit_success_total", "Commits of offsets.", _LABELS, registry=REGISTRY)
+_COMMIT = Histogram("connect_task_offset_commit_seconds", "Time of one commit.", _LABELS, registry=REGISTRY)
+_NOT_COMMITTED = Counter("connect_task_offset_commit_failure_total", "Failed ones.", _LABELS, registry=REGISTRY)
+_LAST_ERROR = Gauge(
+    "connect_task_error_last_error_timestamp", "Of the last bad record, seconds since 1970.", _LABELS, registry=REGISTRY
+)
+_STARTS = Counter("connect_task_startup_attempts_total", "Starts of the task here.", _LABELS, registry=REGISTRY)
+_FAILED = Counter("connect_task_startup_failure_total", "Starts that failed.", _LABELS, registry=REGISTRY)
+_OF_TASKS = (
+    _READ, _SENT, _POLLED, _WRITTEN, _ERRORS, _DEAD, _RETRIES, _PUT, _LAG, _STATE, _READ_BYTES, _WRITE_BYTES, _POLL,
+    _ACTIVE, _PARTITIONS, _COMMITTED, _COMMIT, _NOT_COMMITTED, _LAST_ERROR, _STARTS, _FAILED,
+)  # fmt: skip
 
 _TABLE = (*_LABELS, "table")
 _ROWS = Counter("connect_sink_table_rows_total", "Rows stored.", _TABLE, registry=REGISTRY)
@@ -36,6 +53,7 @@ _ANSWER = Histogram(
 _AGE = Gauge(
     "connect_sink_table_lag_seconds", "From the change in the source to its storing.", _TABLE, registry=REGISTRY
 )
+_OF_TABLES = (_ROWS, _AGAIN, _REFUSED, _ANSWER, _AGE)
 
 
 _FIGURES: dict[str, Gauge] = {}
@@ -80,6 +98,19 @@ class TableSeries:
         self._refused.inc(rows)
 
 
+class _Errors:
+    """Counts bad records and remembers when the last one came."""
+
+    def __init__(self, labels: tuple[str, str]) -> None:
+        self._count = _ERRORS.labels(*labels)
+        self._last = _LAST_ERROR.labels(*labels)
+
+    def inc(self, amount: float = 1) -> None:
+        """Count."""
+        self._count.inc(amount)
+        self._last.set_to_current_time()
+
+
 class TaskMetrics:
     """The series of one task."""
 
@@ -87,19 +118,33 @@ class TaskMetrics:
         labels = (connector, str(task))
         self._labels = labels
         self.read = _READ.labels(*labels)
+        self.read_bytes = _READ_BYTES.labels(*labels)
         self.sent = _SENT.labels(*labels)
         self.polled = _POLLED.labels(*labels)
+        self.poll = _POLL.labels(*labels)
         self.written = _WRITTEN.labels(*labels)
-        self.errors = _ERRORS.labels(*labels)
+        self.write_bytes = _WRITE_BYTES.labels(*labels)
+        self.active = _ACTIVE.labels(*labels)
+        self.errors = _Errors(labels)
         self.dead_letters = _DEAD.labels(*labels)
         self.retries = _RETRIES.labels(*labels)
         self.put = _PUT.labels(*labels)
         self.lag = _LAG.labels(*labels)
-        self._shown: str | None = None
+        self.partitions = _PARTITIONS.labels(*labels)
+        self.committed = _COMMITTED.labels(*labels)
+        self.commit = _COMMIT.labels(*labels)
+        self.not_committed = _NOT_COMMITTED.labels(*labels)
+        self.starts = _STARTS.labels(*labels)
+        self.failed_starts = _FAILED.labels(*labels)
 
     def state(self, state: str) -> None:
         """Show a state, and no other."""
-        if self._shown is not None:
-            _STATE.labels(*self._labels, self._shown).set(0)
+        connector, task = self._labels
+        _STATE.remove_by_labels({"connector": connector, "task": task})
         _STATE.labels(*self._labels, state).set(1)
-        self._shown = state
+
+
+def forget(connector: str, task: int) -> None:
+    """Remove the series of a task that this worker does not run any more."""
+    for metric in (*_OF_TASKS, *_OF_TABLES, *list(_FIGURES.values())):
+        metric.remove_by_labels({"connector": connector, "task": str(task)})

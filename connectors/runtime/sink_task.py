@@ -88,6 +88,7 @@ class SinkTaskRunner(TaskRunner):
         messages = await asyncio.to_thread(self._take, 0.5)
         if messages:
             self.metrics.read.inc(len(messages))
+            self.metrics.read_bytes.inc(sum(map(len, messages)))
             self._batch = await self._converted(messages)
             self._begun = self._batch.firsts | self._begun
             await self._put()
@@ -256,12 +257,16 @@ class SinkTaskRunner(TaskRunner):
         offsets = [KafkaPartition(*tp, offset) for tp, offset in safe.items() if offset != self._committed.get(tp)]
         if not offsets or self.abandoned:
             return
+        begun = time.monotonic()
         try:
             await asyncio.to_thread(self._consumer.commit, offsets=offsets, asynchronous=False)
         except KafkaException as error:
+            self.metrics.not_committed.inc()
             # Not committed is safe: the records are read again.
             log.warning("%s: offsets were not committed: %s", self.spec.task_id, error.args[0].str())
             return
+        self.metrics.committed.inc()
+        self.metrics.commit.observe(time.monotonic() - begun)
         self._committed |= safe
 
     async def _pre_commit(self, due: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
@@ -280,6 +285,7 @@ class SinkTaskRunner(TaskRunner):
             if high >= 0 and tp in self._put_offsets:
                 lag += max(0, high - self._put_offsets[tp])
         self.metrics.lag.set(lag)
+        self.metrics.partitions.set(len(self._assigned))
 
     # --- rebalance: called by librdkafka inside poll, in the consuming thread ---
 

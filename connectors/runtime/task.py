@@ -94,6 +94,7 @@ class TaskRunner(ABC):
         self._report = report
         self._stage = ("starting", time.time())
         self._moved: float | None = None
+        self._called_at = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.Event | None = None
         self._hung: asyncio.Future[None] | None = None
@@ -126,6 +127,7 @@ class TaskRunner(ABC):
     def start(self, *, paused: bool = False) -> None:
         """Start the thread."""
         self._paused = paused
+        self.metrics.starts.inc()
         self._thread.start()
 
     def pause(self, paused: bool) -> None:
@@ -187,7 +189,8 @@ class TaskRunner(ABC):
         """
         assert self._hung is not None
         name = getattr(method, "__name__", "a call")
-        self._stage = (name, time.time())
+        self._called_at = time.time()
+        self._stage = (name, self._called_at)
         if inspect.iscoroutinefunction(method):
             calling = asyncio.ensure_future(method(*arguments))
         else:
@@ -202,6 +205,8 @@ class TaskRunner(ABC):
         now = time.time()
         self._stage = ("waiting", now)
         result = calling.result()
+        if name == "poll":
+            self.metrics.poll.observe(now - self._called_at)
         if name == "put" or (name == "poll" and result):
             self._moved = now
         return result
@@ -290,6 +295,8 @@ class TaskRunner(ABC):
             log.exception("%s failed", self.spec.task_id)
         finally:
             await self._end()
+        if failure and not self._running:
+            self.metrics.failed_starts.inc()
         self.report(State.FAILED if failure else State.UNASSIGNED, failure)
 
     async def _end(self) -> None:

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from aiohttp import web
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from connectors.runtime.health import Health
@@ -16,6 +16,7 @@ from connectors.runtime.rest.answers import RestError, answer
 from connectors.runtime.rest.bodies import Level, read
 from connectors.runtime.rest.context import Context
 from connectors.runtime.rest.forwarding import progress_body
+from connectors.runtime.worker_metrics import WorkerCollector
 
 __all__ = ["Worker"]
 
@@ -28,6 +29,8 @@ class Worker:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._herder = context.herder
+        self._own = CollectorRegistry()
+        self._own.register(WorkerCollector(context.herder))
 
     async def root(self, _request: web.Request) -> web.Response:
         """Tell which worker and cluster this is."""
@@ -66,7 +69,8 @@ class Worker:
 
     async def metrics(self, _request: web.Request) -> web.Response:
         """Show the metrics as Prometheus text."""
-        return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+        body = generate_latest(REGISTRY) + generate_latest(self._own)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
     async def loggers(self, _request: web.Request) -> web.Response:
         """List the loggers and their levels (KIP-495)."""

@@ -236,3 +236,29 @@ def test_restarts_end_at_the_limit_and_a_restart_by_hand_begins_anew(
     assert one_worker.request("POST", f"/connectors/{unique}/tasks/0/restart")[0] == 204
     seen = []
     one_worker.until(lambda: seen.append(restarts()) or (len(seen) > 2 and restarts() == ("FAILED", {"count": 1})))
+
+
+def test_metrics_tell_of_running_and_failed_tasks_and_forget_those_that_left(one_worker: Any, unique: str) -> None:
+    good = source(one_worker, unique)
+    bad = COUNTING | {"topic": unique, "fail.with.secret": "true", "secret": "hush"}
+    one_worker.request("PUT", f"/connectors/{unique}-bad/config", bad)
+    one_worker.until(lambda: one_worker.states(f"{unique}-bad") == ["RUNNING", "FAILED"])
+
+    def metrics() -> str:
+        return str(one_worker.get("/metrics")[1])
+
+    one_worker.until(lambda: f'connect_source_record_write_total{{connector="{good}",task="0"}} 10.0' in metrics())
+    text = metrics()
+    for line in [
+        f'connect_source_record_write_bytes_total{{connector="{good}",task="0"}} ',
+        f'connect_task_status{{connector="{good}",state="RUNNING",task="0"}} 1.0',
+        f'connect_task_status{{connector="{unique}-bad",state="FAILED",task="0"}} 1.0',
+        f'connect_task_startup_failure_total{{connector="{unique}-bad",task="0"}} 1.0',
+        f'connect_worker_connector_task_count{{connector="{unique}-bad",status="failed"}} 1.0',
+        f'connect_connector_status{{connector="{good}",state="RUNNING"}} 1.0',
+        "connect_worker_rebalance_workers 1.0",
+    ]:
+        assert line in text, line
+    assert f'state="UNASSIGNED",task="0"}} 1.0\nconnect_task_status{{connector="{good}"' not in text
+    one_worker.request("DELETE", f"/connectors/{good}")
+    one_worker.until(lambda: f'connector="{good}"' not in metrics())

@@ -54,6 +54,9 @@ class Message:
     def __init__(self, offset: int, value: bytes | None = b"v", partition: int = 0, topic: str = "t") -> None:
         self._facts = (topic, partition, offset, value)
 
+    def __len__(self) -> int:
+        return len(self._facts[3] or b"")
+
     def error(self) -> None:
         return None
 
