@@ -43,6 +43,7 @@ bench: $(READY)  ## Measure the pipeline, the enrich stage, the source and the s
 	$(BIN)/python -m benchmarks.async_io
 	$(BIN)/python -m benchmarks.source
 	$(BIN)/python -m benchmarks.sinks
+	$(BIN)/python -m benchmarks.runtime
 
 up: $(READY)  ## Start the servers
 	$(BIN)/python -m stack up

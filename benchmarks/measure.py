@@ -219,7 +219,7 @@ class ConnectWorker:
     """A connector worker of a cluster of its own, driven over REST."""
 
     def __init__(self, made: Bench, env: Mapping[str, str] | None = None) -> None:
-        self._made, self._port = made, free_port()
+        self._made, self.port = made, free_port()
         own = {"CONNECTORS_CLUSTER": made.unique, "CONNECTORS_WORKER_ID": "bench", "PYTHONPATH": str(made.folder)}
         self._env = {**own, **(env or {})}
         self.refusal = ""
@@ -227,14 +227,14 @@ class ConnectWorker:
 
     def start(self) -> WorkerProcess:
         """Start it, also again after a stop; returns at once."""
-        command = ["connectors", "worker", "-l", "warn", "--rest-port", str(self._port)]
+        command = ["connectors", "worker", "-l", "warn", "--rest-port", str(self.port)]
         self.process = self._made.start(command, self._env)
         return self.process
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Call REST; None where it does not answer yet or refuses."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self._port}{path}", data, method=method)
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, method=method)
         request.add_header("Content-Type", "application/json")
         try:
             with urllib.request.urlopen(request, timeout=20) as response:
@@ -249,7 +249,7 @@ class ConnectWorker:
     def metrics(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
         """Return the worker's series, name and sorted labels to value; none while it does not answer."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=20) as response:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=20) as response:
                 text = response.read().decode()
         except (urllib.error.URLError, ConnectionError):
             return {}
