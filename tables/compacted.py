@@ -68,6 +68,11 @@ class CompactedTopic(Service):  # type: ignore[misc]
         self._loaded = False
         self._transactional = transactional
 
+    @property
+    def loaded(self) -> bool:
+        """Whether the topic was read to its end, so that the listener hears of every change."""
+        return self._loaded
+
     async def on_start(self) -> None:
         """Create the topic where it is missing and read it to its end."""
         await self._create()

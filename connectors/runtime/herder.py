@@ -228,9 +228,11 @@ class Herder(Service):  # type: ignore[misc]
         await asyncio.gather(*(self._follow_connector(name) for name in sorted(connectors)))
         tasks = {_task_id(text) for text, worker in placement.tasks.items() if mine and worker == self.me}
         await self._assembly.keep_only(tasks)
-        for task in sorted(tasks):
-            if not self.store.busy_elsewhere(task, self.me, set(self.members.roles)):
-                await self._follow_task(task)
+        living = set(self.members.roles)
+        # All at once: a task that takes its time to stop must not keep the others from starting.
+        await asyncio.gather(
+            *(self._follow_task(task) for task in sorted(tasks) if not self.store.busy_elsewhere(task, self.me, living))
+        )
         await self._restarts.apply(sorted(tasks))
         await self._note_topics()
 

@@ -53,7 +53,12 @@ class Store:
 
     def __init__(self, settings: WorkerSettings, changed: Callable[[str], None]) -> None:
         def listener(key: str, _value: Any) -> None:
+            kind, _, connector = key.partition("-")
+            if kind in ("connector", "task", "restart"):
+                self._versions.pop(connector, None)
             changed(key)
+
+        self._versions: dict[str, dict[int | None, str]] = {}
 
         client = settings.kafka.aiokafka()
         admin = settings.kafka.librdkafka()
@@ -95,10 +100,14 @@ class Store:
 
         A report carries the word of what it is about, so that an old state is not taken for the new one's.
         """
-        configs = [self.config(connector)] if task is None else self.task_configs(connector)[task : task + 1]
-        restarts = self.restarts(connector).get("connector" if task is None else str(task), 0)
-        text = orjson.dumps([configs, restarts], option=orjson.OPT_SORT_KEYS)
-        return hashlib.blake2b(text, digest_size=6).hexdigest()
+        # Kept only while every change is heard of.
+        known = self._versions.setdefault(connector, {}) if self.configs.loaded else {}
+        if task not in known:
+            configs = [self.config(connector)] if task is None else self.task_configs(connector)[task : task + 1]
+            restarts = self.restarts(connector).get("connector" if task is None else str(task), 0)
+            text = orjson.dumps([configs, restarts], option=orjson.OPT_SORT_KEYS)
+            known[task] = hashlib.blake2b(text, digest_size=6).hexdigest()
+        return known[task]
 
     def connector_status(self, connector: str) -> Status | None:
         """Return the state of a connector, or None before the first report."""
