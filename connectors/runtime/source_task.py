@@ -88,7 +88,6 @@ class SourceTaskRunner(TaskRunner):
         self._key, self._value = converter(props, "key", "string"), converter(props, "value", "canal-json")
         self._chain = Chain(props)
         connection = client_options(self.spec.settings, self.spec.task_id)
-        self._admin = AdminClient(connection)
         self._producer = Producer(connection | _PRODUCER | overrides(props, "producer") | self.producer_options())
         self._prefix = self.spec.settings.kafka.prefix
         await self._letters.open()
@@ -332,10 +331,12 @@ class SourceTaskRunner(TaskRunner):
         new = topics - self._known_topics
         if not new:
             return
-        existing = (await asyncio.to_thread(self._admin.list_topics, timeout=30)).topics
+        # Not kept: a client has threads and buffers of its own, and new topics are rare.
+        admin = AdminClient(client_options(self.spec.settings, self.spec.task_id))
+        existing = (await asyncio.to_thread(admin.list_topics, timeout=30)).topics
         missing = [self._new_topic(topic) for topic in sorted(new) if self._prefix + topic not in existing]
         if missing:
-            for topic, future in self._admin.create_topics(missing).items():
+            for topic, future in admin.create_topics(missing).items():
                 try:
                     await asyncio.wrap_future(future)
                 except KafkaException as error:
