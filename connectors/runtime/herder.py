@@ -230,9 +230,12 @@ class Herder(Service):  # type: ignore[misc]
         await self._assembly.keep_only(tasks)
         living = set(self.members.roles)
         # All at once: a task that takes its time to stop must not keep the others from starting.
-        await asyncio.gather(
-            *(self._follow_task(task) for task in sorted(tasks) if not self.store.busy_elsewhere(task, self.me, living))
-        )
+        free = [task for task in sorted(tasks) if not self.store.busy_elsewhere(task, self.me, living)]
+        outcomes = await asyncio.gather(*map(self._follow_task, free), return_exceptions=True)
+        # Raised once none is under way any more, as the next round must not meet this one.
+        failure = next((outcome for outcome in outcomes if outcome is not None), None)
+        if failure is not None:
+            raise failure
         await self._restarts.apply(sorted(tasks))
         await self._note_topics()
 
