@@ -85,7 +85,7 @@ class RowMapper:
         self._plans: dict[tuple[str, ...], Plan] = {}
         self._plan, self._extras = ((), ()) if options.mapping is None else self._compile(options.mapping)
 
-    def unknown_fields(self, row: Mapping[str, Any]) -> set[str]:
+    def unknown_fields(self, row: Iterable[str]) -> set[str]:
         """Return fields of a row that no column takes. None for an explicit mapping, or for fields seen before."""
         fields = tuple(row)
         if not self._by_name or fields in self._plans:

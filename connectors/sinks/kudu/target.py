@@ -238,8 +238,8 @@ class Target:
     def _unknown(self, mapper: RowMapper, changes: Changes) -> set[str]:
         """Return fields without a column for which the table has not been looked at yet."""
         unknown: set[str] = set()
-        for _, change in changes:
-            unknown |= mapper.unknown_fields(change.row)
+        for fields in {tuple(change.row) for _, change in changes}:  # most rows have the same
+            unknown |= mapper.unknown_fields(fields)
         return unknown - self._ignored if unknown else unknown
 
     def _create(self, changes: Sequence[tuple[SinkRecord, RowChange]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
@@ -202,14 +202,14 @@ class KuduSinkTask(SinkTask):
         return self._thread.submit(function, *arguments)
 
 
-def _changes(record: SinkRecord) -> Iterator[RowChange]:
-    """Yield the changes in a record: none for a tombstone or DDL; an object of the json converter is one upsert."""
+def _changes(record: SinkRecord) -> list[RowChange]:
+    """Return the changes in a record: none for a tombstone or DDL; an object of the json converter is one upsert."""
     value = record.value
     if isinstance(value, dict):
         value = changes_of(value, record.headers)
     if value is None:
-        return
-    if not isinstance(value, list) or not all(isinstance(change, RowChange) for change in value):
+        return []
+    if not isinstance(value, list) or not set(map(type, value)) <= {RowChange}:
         kind = type(value).__name__
         raise DataError(f"{record.where}: row changes are needed, not {kind}; set value.converter to canal-json")
-    yield from value
+    return value
