@@ -107,6 +107,21 @@ class Connector(ABC):
         return own.parse({name: value for name, value in props.items() if name not in _TOPICS or name in own})
 
     @classmethod
+    def probe(cls, props: Props) -> Any:
+        """Try to reach the system that a valid configuration names, and change nothing there; may be a coroutine.
+
+        What `connectors deploy --dry-run` asks for. The default has nothing to reach.
+
+        Args:
+            props: What a task's `start` would get.
+
+        Raises:
+            ConnectError: It cannot be reached or used; the message says why and what to do.
+        """
+        del props
+        return
+
+    @classmethod
     def validate(cls, props: Props) -> list[ConfigValue]:
         """Check a configuration without opening a connection.
 

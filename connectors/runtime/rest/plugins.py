@@ -11,6 +11,7 @@ from connectors.api.errors import ConfigError
 from connectors.runtime.base_config import check
 from connectors.runtime.catalog import Described
 from connectors.runtime.plugins import aliases, installed, plugin_options
+from connectors.runtime.probing import probe
 from connectors.runtime.rest.answers import RestError, answer
 from connectors.runtime.rest.bodies import Options, read
 from connectors.runtime.rest.context import Context
@@ -45,6 +46,7 @@ class Plugins:
 
     async def validate(self, request: web.Request) -> web.Response:
         """Check a configuration without storing it; errors are told option by option."""
+        # With ?connect=true the plugin also tries to reach its system.
         name = request.match_info["plugin"]
         described = await self._find(name)
         if described is None:
@@ -55,6 +57,11 @@ class Plugins:
             text = f"connector.class is {props['connector.class']}, the path says {plugin.__name__}"
             raise RestError(400, text)
         _, values = await self._context.catalog.call(name, check, props)
+        if request.query.get("connect", "").lower() == "true" and not any(value.errors for value in values):
+            problem = await self._context.catalog.call(name, probe, plugin, props)
+            if problem is not None:
+                # Of no single option: shown at the one that chose the plugin.
+                next(value for value in values if value.name == "connector.class").errors.append(problem)
         configs = [
             {"definition": _definition(described.keys.find(value.name), value.name, described.keys.order(value.name)),
              "value": _value(value, props, described.keys)}

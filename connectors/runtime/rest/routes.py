@@ -45,12 +45,13 @@ def _worker(worker: Worker) -> list[Route]:
 
 def _plugins(plugins: Plugins) -> list[Route]:
     only = Query("connectorsOnly", "false lists converters, transforms and predicates too.", _BOOL)
+    connect = Query("connect", "true has the plugin also try to reach its system.", _BOOL)
     one = "/connector-plugins/{plugin}/config"
     return [
         Route("GET", "/connector-plugins", plugins.list_all, {200: list[models.Plugin]}, query=(only,), early=True),
         Route("GET", one, plugins.config, {200: list[models.KeyDefinition]}, (404,), early=True),
         Route("PUT", f"{one}/validate", plugins.validate, {200: models.Validation}, (404,), body=Options,
-              access="admin", early=True),
+              query=(connect,), access="admin", early=True),
     ]  # fmt: skip
 
 

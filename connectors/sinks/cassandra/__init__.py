@@ -7,7 +7,8 @@ from typing import Any
 from connectors.api.config import ConfigDef, ConfigValue
 from connectors.api.connector import Props, Task
 from connectors.api.sink import SinkConnector
-from connectors.sinks.cassandra.config import check_topics
+from connectors.clients.cassandra import CassandraClient
+from connectors.sinks.cassandra.config import check_topics, parse_settings
 from connectors.sinks.cassandra.options import CONFIG
 from connectors.sinks.cassandra.task import CassandraSinkTask
 
@@ -29,6 +30,15 @@ class CassandraSink(SinkConnector):
     def config(cls) -> ConfigDef:
         """Return the options."""
         return CONFIG
+
+    @classmethod
+    async def probe(cls, props: Props) -> None:
+        """Connect, and disconnect."""
+        client = CassandraClient(parse_settings(props).client)
+        try:
+            await client.connect()
+        finally:
+            await client.close()
 
     @classmethod
     def validate(cls, props: Props) -> list[ConfigValue]:

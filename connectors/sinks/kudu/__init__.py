@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from connectors.api.config import ConfigDef, ConfigValue
 from connectors.api.sink import SinkConnector
+from connectors.clients.kudu.backend import open_client
 from connectors.sinks.kudu.options import DEFINITION, SinkOptions
 from connectors.sinks.kudu.task import KuduSinkTask
 
@@ -28,6 +29,11 @@ class KuduSink(SinkConnector):
     def task_configs(self, max_tasks: int) -> list[dict[str, str]]:
         """Return the same configuration for each task: the tasks share the partitions."""
         return [dict(self.props) for _ in range(max_tasks)]
+
+    @classmethod
+    def probe(cls, props: Mapping[str, str]) -> None:
+        """Connect, and disconnect."""
+        open_client(SinkOptions.of(props).settings).close()
 
     @classmethod
     def validate(cls, props: Mapping[str, str]) -> list[ConfigValue]:

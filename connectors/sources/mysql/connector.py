@@ -6,7 +6,9 @@ from connectors.api.config import ConfigDef, ConfigValue
 from connectors.api.connector import Props
 from connectors.api.errors import ConfigError
 from connectors.api.source import SourceConnector
-from connectors.sources.mysql.options import CONFIG, check_together
+from connectors.sources.mysql.options import CONFIG, check_together, read_settings
+from connectors.sources.mysql.preflight import inspect
+from connectors.sources.mysql.queries import queries
 from connectors.sources.mysql.task import MySqlBinlogTask
 
 __all__ = ["MySqlBinlogSource"]
@@ -33,6 +35,13 @@ class MySqlBinlogSource(SourceConnector):
     def config(cls) -> ConfigDef:
         """Return the options."""
         return CONFIG
+
+    @classmethod
+    def probe(cls, props: Props) -> None:
+        """Connect, and check the server's settings and the user's grants."""
+        settings = read_settings(props, "probe")
+        with queries(settings.address) as ask:
+            inspect(ask, str(settings.address), history=settings.history)
 
     @classmethod
     def validate(cls, props: Props) -> list[ConfigValue]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from connectors.api.connector import Props
@@ -16,7 +15,7 @@ from connectors.sources.mysql.catalogue import describe
 from connectors.sources.mysql.charsets import Charsets
 from connectors.sources.mysql.chunks import TABLES
 from connectors.sources.mysql.columns import Table
-from connectors.sources.mysql.connection import BinlogChannel, PurgedError, connect, translated
+from connectors.sources.mysql.connection import BinlogChannel, PurgedError
 from connectors.sources.mysql.figures import Figures
 from connectors.sources.mysql.history import SchemaHistory
 from connectors.sources.mysql.incremental import IncrementalSnapshot
@@ -25,6 +24,7 @@ from connectors.sources.mysql.options import Settings, read_settings
 from connectors.sources.mysql.plan import Plan
 from connectors.sources.mysql.position import Position
 from connectors.sources.mysql.preflight import Ask, Server, earliest, given, inspect, latest
+from connectors.sources.mysql.queries import queries
 from connectors.sources.mysql.reader import BinlogReader, SourceReader
 from connectors.sources.mysql.snapshot import Progress, SnapshotDone, SnapshotReader
 from connectors.sources.mysql.start import StartPosition
@@ -245,20 +245,10 @@ class MySqlBinlogTask(SourceTask):
             return latest(ask, server)
         return earliest(ask, server)
 
-    @contextmanager
-    def _queries(self) -> Iterator[Ask]:
-        """Open a connection for queries, for the length of the block."""
+    def _queries(self) -> AbstractContextManager[Ask]:
         if self._settings is None:
             raise FatalError("the task was not started")
-        address = self._settings.address
-        with closing(connect(address)) as connection, connection.cursor() as cursor:
-
-            def ask(sql: str, *values: Any) -> Sequence[Sequence[Any]]:
-                with translated(address):
-                    cursor.execute(sql, values or None)
-                    return list(cursor.fetchall())
-
-            yield ask
+        return queries(self._settings.address)
 
     def _column_types(self, database: str, table: str) -> dict[str, str]:
         with self._queries() as ask:
