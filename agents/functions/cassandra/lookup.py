@@ -71,13 +71,16 @@ class Lookup:
     async def invoke(self, message: Message) -> list[Message]:
         """Return the message with its columns, or what is left of it."""
         keys = [self._key_of(row) for row in message.rows]
-        found = await asyncio.gather(*(self._read(key) for key in keys))
+        found = await self._read(keys)
         added = [self._columns_of(row, key) for row, key in zip(found, keys, strict=True)]
         add_columns(message, [columns or {} for columns in added], self._types)
         return keep_rows(message, [columns is not None for columns in added])
 
-    async def _read(self, key: Key | None) -> Row | None:
-        return None if key is None else await self._reader.read(key)
+    async def _read(self, keys: list[Key | None]) -> list[Row | None]:
+        # Without a task for each key: one row to a message is the usual case, and a task costs as much as its look-up.
+        answers = [self._reader.read(key) for key in keys if key is not None]
+        rows = iter([await answers[0]] if len(answers) == 1 else await asyncio.gather(*answers))
+        return [None if key is None else next(rows) for key in keys]
 
     def _check(self, schema: TableSchema) -> tuple[dict[str, str], list[str]]:
         errors = schema.check("key", self._key, key=schema.partition_key)

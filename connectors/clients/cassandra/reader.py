@@ -27,7 +27,7 @@ Row = tuple[Any, ...]
 
 Waiting = dict[Key, list[asyncio.Future[Row | None]]]
 
-_MOST_KEYS: Final = 20
+_MOST_KEYS: Final = 50
 # Types whose values, read back, encode to the bytes they were asked by.
 _GATHERED: Final = frozenset(
     {"text", "varchar", "ascii", "tinyint", "smallint", "int", "bigint", "varint", "uuid", "timeuuid", "timestamp"}
