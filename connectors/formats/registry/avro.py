@@ -6,8 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-from connectors.formats.canal import is_flat_message
-from connectors.formats.registry.base import RegistryConverter
+from connectors.formats.registry.base import SchemaTextConverter
 
 __all__ = ["AvroConverter"]
 
@@ -38,7 +37,7 @@ CANAL_SCHEMA: Final = {
 """Canal's flat message as an Avro record; the same for all tables, so one subject version serves a topic for ever."""
 
 
-class AvroConverter(RegistryConverter):
+class AvroConverter(SchemaTextConverter):
     """Avro with the registry's wire format. Logical types become `Decimal`, `date`, `datetime`, `UUID`.
 
     Canal messages are written with a schema of their own where none is given.
@@ -57,16 +56,6 @@ class AvroConverter(RegistryConverter):
         else:
             self._write_canal = AvroSerializer(self.registry, orjson.dumps(CANAL_SCHEMA).decode(), conf=options)
         self._read = AvroDeserializer(self.registry, conf={"subject.name.strategy": self.strategy()})
-
-    def encode(self, topic: str, value: Any) -> bytes:
-        """Encode with the schema given, the latest, or Canal's."""
-        write = self._write
-        if write is None and isinstance(value, dict) and is_flat_message(value):
-            write = self._write_canal
-        if write is None:
-            raise self.no_schema(topic)
-        data: bytes = write(value, self.context(topic))
-        return data
 
     def decode(self, topic: str, data: bytes) -> Any:
         """Decode with the writer's schema."""

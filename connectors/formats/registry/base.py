@@ -21,7 +21,7 @@ from connectors.formats.canal import changes_of, decode_object, is_flat_message
 if TYPE_CHECKING:
     from confluent_kafka.schema_registry import SchemaRegistryClient
 
-__all__ = ["RegistryConverter"]
+__all__ = ["RegistryConverter", "SchemaTextConverter"]
 
 _STRATEGIES: Final = {
     "TopicNameStrategy": "topic_subject_name_strategy",
@@ -187,6 +187,26 @@ class RegistryConverter(Converter):
             f"topic {topic}: no schema to write a {which} with: set {which}.converter.schema, or register one and set"
             f" {which}.converter.use.latest.version=true"
         )
+
+
+class SchemaTextConverter(RegistryConverter):
+    """Base of the converters whose schema is a text: values are written with the one given or the latest.
+
+    Where there is neither, Canal messages are written with a schema of their own.
+    """
+
+    _write: Any
+    _write_canal: Any
+
+    def encode(self, topic: str, value: Any) -> bytes:
+        """Encode with the schema given, the latest, or Canal's."""
+        write = self._write
+        if write is None and isinstance(value, dict) and is_flat_message(value):
+            write = self._write_canal
+        if write is None:
+            raise self.no_schema(topic)
+        data: bytes = write(value, self.context(topic))
+        return data
 
 
 def _client(options: Mapping[str, Any]) -> SchemaRegistryClient:

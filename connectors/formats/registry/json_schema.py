@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import orjson
 
-from connectors.formats.canal import encode_object, is_flat_message
-from connectors.formats.registry.base import RegistryConverter
+from connectors.formats.canal import encode_object
+from connectors.formats.registry.base import SchemaTextConverter
 
 __all__ = ["JsonSchemaConverter"]
 
@@ -41,7 +41,7 @@ CANAL_SCHEMA: Final = {
 }
 
 
-class JsonSchemaConverter(RegistryConverter):
+class JsonSchemaConverter(SchemaTextConverter):
     """JSON with a JSON Schema in the registry; values are checked against it on both ways."""
 
     SCHEMA_DOC = "A JSON Schema with a title."
@@ -63,16 +63,6 @@ class JsonSchemaConverter(RegistryConverter):
             conf={"subject.name.strategy": self.strategy()},
             json_decode=_exact,
         )
-
-    def encode(self, topic: str, value: Any) -> bytes:
-        """Encode with the schema given, the latest, or Canal's."""
-        write = self._write
-        if write is None and isinstance(value, dict) and is_flat_message(value):
-            write = self._write_canal
-        if write is None:
-            raise self.no_schema(topic)
-        data: bytes = write(value, self.context(topic))
-        return data
 
     def decode(self, topic: str, data: bytes) -> Any:
         """Decode and check."""
