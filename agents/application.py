@@ -27,9 +27,11 @@ import click
 import faust
 from mode import Worker
 
-from agents.config import StageConfig
+from agents.config import ApplicationConfig, StageConfig
 from agents.config_file import load_config
 from agents.enrichment import Enrichment
+from agents.json_log import LOGGING_CONFIG
+from agents.pages import add_pages
 from agents.steps import build_steps
 from connectors.api.errors import ConfigError, ConnectError
 from connectors.api.identity import check_top_level_names
@@ -125,17 +127,22 @@ def _create(env: Mapping[str, str]) -> EnrichApp:
     file = load_config(path, env)
     kafka = KafkaSettings.from_env(env)
     stages = [(_with_prefix(config, kafka.prefix), build_steps(file, i)) for i, config in enumerate(file.config.stages)]
-    app = EnrichApp(f"{kafka.prefix}{file.config.application.id}", **_settings(kafka, file.config.application.id))
+    app = EnrichApp(f"{kafka.prefix}{file.config.application.id}", **_settings(kafka, file.config.application))
     guarantee = file.config.application.processing_guarantee
     app.intake = Enrichment(app, stages, kafka.librdkafka(), app.stop_with_error, guarantee)
     for config, _ in stages:
         _subscribe(app, config)
+    add_pages(app)
     return app
 
 
-def _settings(kafka: KafkaSettings, name: str) -> dict[str, Any]:
+def _settings(kafka: KafkaSettings, application: ApplicationConfig) -> dict[str, Any]:
     context = kafka.ssl_context()
+    logs = {"logging_config": dict(LOGGING_CONFIG)} if application.log_format == "json" else {}
     return {
+        **logs,
+        # Figures and pending requests are nobody's business outside; `faust worker --web-bind` opens the pages.
+        "web_bind": "127.0.0.1",
         "broker": ";".join(f"connect://{server.strip()}" for server in kafka.bootstrap_servers.split(",")),
         "broker_credentials": faust.SSLCredentials(context=context) if context is not None else None,
         # After a kill -9 the partitions stay with the dead member for one session.
@@ -150,7 +157,7 @@ def _settings(kafka: KafkaSettings, name: str) -> dict[str, Any]:
         "table_standby_replicas": 0,
         "worker_redirect_stdouts": False,
         "autodiscover": False,
-        "datadir": Path(tempfile.gettempdir(), f"faust-connect-{name}"),
+        "datadir": Path(tempfile.gettempdir(), f"faust-connect-{application.id}"),
     }
 
 

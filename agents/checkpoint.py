@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final
 
@@ -61,6 +62,7 @@ class Checkpoint:
 
     async def tick(self) -> None:
         """Write the requests in flight, wait for their delivery, commit past them."""
+        begun, before_rows = time.monotonic(), self._stage.rows_written
         parts = [part for part in self._stage.partitions.values() if part.running and not part.frozen]
         if self._stage.config.persist == "checkpoint":
             before = asyncio.get_running_loop().time() - _PERSIST_AFTER_S
@@ -68,6 +70,7 @@ class Checkpoint:
                 self._write_rows(part, before)
             await self._stage.rows_idle.wait()
         await self._commit([part for part in parts if not part.frozen])
+        self._stage.checkpoints.ended(time.monotonic() - begun, self._stage.rows_written - before_rows)
 
     async def revoke(self, numbers: Collection[int]) -> bool:
         """Give partitions up: commit what is safe, leave the rest to the next owner, emit nothing any more.

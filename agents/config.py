@@ -131,10 +131,12 @@ class ApplicationConfig(Strict):
     Attributes:
         id: Consumer group, and first part of the names of internal topics.
         processing_guarantee: Faust's word: whether a reader of committed records may see an output twice after a crash.
+        log_format: text, or json: an object a line, with stage, topic, partition and offset.
     """
 
     id: Name = "enrich"
     processing_guarantee: Literal["at_least_once", "exactly_once"] = "at_least_once"
+    log_format: Literal["text", "json"] = "text"
 
 
 class EnrichConfig(Strict):

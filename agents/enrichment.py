@@ -109,6 +109,11 @@ class Enrichment:
         self._checkpoints.clear()
         self._ticks.clear()
 
+    @property
+    def stages(self) -> list[Stage]:
+        """The stages that run."""
+        return list(self._stages.values())
+
     # ---- Intake
 
     def owns(self, topic: str) -> bool:

@@ -67,6 +67,11 @@ class Ledger(Generic[Request]):
         """Iterate over the requests that hold the commit back, oldest first."""
         return iter(self._open.values())
 
+    def requests(self) -> Iterator[Request]:
+        """Iterate over all requests, the restored and persisted ones first."""
+        yield from self._persisted.values()
+        yield from self._open.values()
+
     @property
     def committable(self) -> int | None:
         """Offset that may be committed now (the next to read), or None where nothing was accepted."""

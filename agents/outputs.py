@@ -32,6 +32,7 @@ class Outputs:
         self.output = output
         self.dead_letter = dead_letter
         self._same_partition = same_partition
+        self.dead_letters = 0
 
     def encode(self, results: list[Any]) -> list[tuple[Message, bytes | None]]:
         """Return the results with their bytes; all of them before any is sent.
@@ -72,6 +73,7 @@ class Outputs:
     ) -> None:
         """Produce a record as it was read into the dead-letter topic, with the reason in its headers."""
         assert self.dead_letter is not None, "a stage without a dead-letter topic sends none"
+        self.dead_letters += 1
         headers = error_headers(message.topic, message.partition, message.offset, self._stage, function, error)
         self.producer.send(
             self.dead_letter,

@@ -18,8 +18,10 @@ from agents.async_io.blocking import watch
 from agents.async_io.function import AsyncFunction
 from agents.async_io.operator import AsyncWaitOperator
 from agents.async_io.queue import Entry, OrderedQueue, UnorderedQueue
+from agents.checkpoint_figures import CheckpointFigures
 from agents.config import StageConfig
 from agents.formats import decoder
+from agents.json_log import place_of
 from agents.message import Message
 from agents.outputs import Outputs
 from agents.producer import is_purged
@@ -68,6 +70,8 @@ class Stage:
         self.table = table
         self.outputs = outputs
         self.partitions: dict[int, AssignedPartition] = {}
+        self.checkpoints = CheckpointFigures()
+        self.rows_written = 0
         self.rows_undelivered = 0
         self.rows_idle = asyncio.Event()
         self.rows_idle.set()
@@ -104,6 +108,16 @@ class Stage:
         self._watch.stop()
         self.operator.close()
         await self.operator.function.close()
+
+    @property
+    def caches(self) -> list[Any]:
+        """The caches of the stage's steps: whatever counts its hits."""
+        steps = getattr(self.operator.function, "steps", [self.operator.function])
+        return [cache for step in steps for cache in (step, getattr(step, "cache", None)) if hasattr(cache, "hits")]
+
+    def age_s(self, request: Request) -> float:
+        """Return how long a request has been here, seconds."""
+        return self._loop.time() - request.accepted_at
 
     # ---- input
 
@@ -263,7 +277,8 @@ class Stage:
         if policy == "fail":
             self.stop_worker(f"{place}: {error}")
             return
-        log.warning("%s: %s (%s)", place, error, policy)
+        about = place_of(self.config.name, message.topic, message.partition, message.offset)
+        log.warning("%s: %s (%s)", place, error, policy, extra=about)
         if policy == "dead-letter":
             name = _DECODER if request.error is error else self.operator.name
             self.outputs.send_dead_letter(message, error, name, partial(self._delivered, request))
@@ -297,6 +312,7 @@ class Stage:
         row = request.pending_row(self.config.deadline_ms(left_s))
         request.row = ROW_WRITTEN
         self.rows_undelivered += 1
+        self.rows_written += 1
         self.rows_idle.clear()
         self.producer.send(
             self.table.topic,

@@ -57,12 +57,12 @@ class Steps(AsyncFunction[Message, Message]):
     """
 
     def __init__(self, steps: list[Step]) -> None:
-        self._steps = steps
+        self.steps = tuple(steps)
         self.__qualname__ = " -> ".join(name_of(step) for step in steps)
 
     async def open(self) -> None:
         """Open them in their order; a server that is away is waited for."""
-        for step in self._steps:
+        for step in self.steps:
             async for attempt in AsyncRetrying(
                 retry=retry_if_exception_type(RetriableError),
                 wait=wait_exponential(multiplier=FIRST_WAIT_S, max=15),
@@ -74,11 +74,11 @@ class Steps(AsyncFunction[Message, Message]):
     async def async_invoke(self, value: Message, result_future: ResultFuture[Message]) -> None:
         """Run them all, or fail with the first error."""
         message = value.for_attempt()
-        if len(self._steps) == 1:
-            await self._steps[0].async_invoke(message, result_future)
+        if len(self.steps) == 1:
+            await self.steps[0].async_invoke(message, result_future)
             return
         messages = [message]
-        for step in self._steps:
+        for step in self.steps:
             outputs: list[Message] = []
             for one in messages:
                 outputs += await _results(step, one)
@@ -87,7 +87,7 @@ class Steps(AsyncFunction[Message, Message]):
 
     async def timeout(self, value: Message, result_future: ResultFuture[Message]) -> None:
         """Answer for a request whose time is up."""
-        step = next((step for step in self._steps if step.answers_timeouts), None)
+        step = next((step for step in self.steps if step.answers_timeouts), None)
         if step is None:
             await super().timeout(value, result_future)
         else:
@@ -96,12 +96,12 @@ class Steps(AsyncFunction[Message, Message]):
     @property
     def answers_timeouts(self) -> bool:
         """Whether one of them does."""
-        return any(step.answers_timeouts for step in self._steps)
+        return any(step.answers_timeouts for step in self.steps)
 
     async def close(self) -> None:
         """Close them all, the last first; an error of one keeps none open."""
         errors = []
-        for step in reversed(self._steps):
+        for step in reversed(self.steps):
             try:
                 await step.close()
             except Exception as error:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from agents.request import ROW_NONE, AssignedPartition
@@ -63,6 +64,8 @@ class Transactions:
     async def tick(self, stages: Iterable[Stage]) -> None:
         """Commit what the stages did since the last time."""
         async with self._committing:
+            begun = time.monotonic()
+            written = {stage: stage.rows_written for stage in stages}
             running = {stage: [p for p in stage.partitions.values() if p.running and not p.frozen] for stage in stages}
             try:
                 await self._commit(running)
@@ -74,6 +77,9 @@ class Transactions:
                     return
                 # The group calls us back with a new assignment, which begins from what is committed.
                 log.warning("The transaction was aborted: %s; what it held is done again", error)
+                return
+            for stage, before in written.items():
+                stage.checkpoints.ended(time.monotonic() - begun, stage.rows_written - before)
 
     async def revoke(self, partitions: Mapping[Stage, Collection[int]]) -> None:
         """Give partitions up: commit what was done, leave the rest to the next owner, emit nothing any more."""

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from agents.async_io.blocking import watches_calls_of
 from agents.async_io.errors import AsyncOperationError, AsyncTimeoutError
+from agents.async_io.figures import Figures
 from agents.async_io.function import (
     AsyncFunction,
     CoroutineFunction,
@@ -57,6 +58,7 @@ class AsyncWaitOperator:
 
     Attributes:
         capacity: Number of slots; changes if adaptive.
+        figures: What it has done, in numbers.
         failure: Error of the first request that failed for good with the policy `fail`, or None.
 
     Raises:
@@ -85,6 +87,7 @@ class AsyncWaitOperator:
             raise ValueError("a retry needs a time-out: timeout_s must be above 0")
         self.function: AsyncFunction[Any, Any] = as_async_function(function)
         self.name = name_of(function)
+        self.figures = Figures()
         self.capacity = capacity
         self.size = 0
         self._timeout_s = timeout_s or None
@@ -271,14 +274,14 @@ class AsyncWaitOperator:
     def _start(self, entry: Entry) -> None:
         entry.attempt += 1
         entry.timer = None
-        if self._control is not None:
-            entry.started = self._loop.time()
+        entry.started = self._loop.time()
         entry.future = future = ResultFuture(self._deliver, entry)
         entry.task = self._loop.create_task(self._call(entry, future))
 
     def _start_again(self, entry: Entry) -> None:
         if self._rate is not None:
             self._rate.take(self._loop.time())
+        self.figures.retries += 1
         self._start(entry)
 
     async def _invoke(self, entry: Entry, future: ResultFuture[Any]) -> None:
@@ -360,15 +363,20 @@ class AsyncWaitOperator:
         self._finish(entry, results, error)
 
     def _finish(self, entry: Entry, results: list[Any], error: BaseException | None) -> None:
+        figures = self.figures
+        figures.observe(self._loop.time() - entry.started)
         if error is None:
+            figures.completed += 1
             entry.results = results
         elif isinstance(error, AsyncTimeoutError):
             entry.error = error
         else:
             entry.error = AsyncOperationError(self.name, entry.value, error)
             entry.error.__cause__ = error
-        if entry.error is not None and self.failure is None and self.policy_of(entry.error) == "fail":
-            self.failure = entry.error
+        if entry.error is not None:
+            figures.failed += 1
+            if self.failure is None and self.policy_of(entry.error) == "fail":
+                self.failure = entry.error
         entry.done = True
         self._running.pop(entry, None)
         entry.queue.completed(entry)
@@ -427,6 +435,7 @@ class AsyncWaitOperator:
         if self._control is not None and entry.future is not None and not entry.timed_out:
             self._judge(self._control, entry, timed_out=True)
         self._stop_call(entry)
+        self.figures.timed_out += not entry.timed_out
         if not self._asks_timeout or entry.timed_out:
             # Timed out twice: timeout() itself did not come back.
             self._finish(entry, [], AsyncTimeoutError(self.name, entry.value))

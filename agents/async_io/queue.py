@@ -48,7 +48,7 @@ class Entry:
         results: The outputs, when done.
         error: Why the request failed, when done.
         segment: Where the queue keeps it.
-        started: Loop time of the last call's start; set only for an adaptive capacity.
+        started: Loop time of the last call's start.
     """
 
     __slots__ = (
@@ -88,7 +88,7 @@ class Entry:
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.segment: Any = None
-        self.started: float
+        self.started = 0.0
 
 
 class OrderedQueue:

@@ -46,7 +46,7 @@ class Bench:
         (self.folder / "functions.py").write_text(dedent(functions))
         (self.folder / "enrich.yaml").write_text(dedent(config).replace("{u}", self.unique))
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, web_port: int | None = None) -> subprocess.Popen[bytes]:
         command = [
             str(Path(sys.executable).with_name("faust")),
             "-A",
@@ -54,7 +54,7 @@ class Bench:
             "worker",
             "-l",
             "info",
-            "--without-web",
+            *(["--without-web"] if web_port is None else ["--web-port", str(web_port)]),
         ]
         env = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": self.kafka, "ENRICH_CONFIG": str(self.folder / "enrich.yaml")}
         with self.log.open("ab") as log:
