@@ -194,5 +194,5 @@ def test_step_options_that_do_not_fit_the_function(load) -> None:
 def test_batch_of_the_file_replaces_that_of_the_class(load) -> None:
     text = "{function: 'agents.async_io:AsyncBatchFunction', batch: {max_size: 7, max_wait_s: 0}}"
     steps = build_steps(load(f"stages: [{{name: s, input: a, output: b, steps: [{text}]}}]"), 0)
-    assert (steps._steps[0].max_size, steps._steps[0].max_wait_s) == (7, 0)
+    assert (steps.steps[0].max_size, steps.steps[0].max_wait_s) == (7, 0)
     assert AsyncBatchFunction.max_size == 100
