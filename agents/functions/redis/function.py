@@ -30,7 +30,9 @@ class AsyncRedisRequest(AsyncFunction[Message, Message]):
     ... )
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`; the environment's `REDIS_URL` when left out.
+        url: `redis://`, `rediss://` or `unix://`, `redis+cluster://host:port,...` or
+            `redis+sentinel://host:port,.../service[/database]`; the environment's `REDIS_URL` when left out.
+        cluster: Whether the hosts of a `redis://` or `rediss://` URL are nodes of a cluster.
         key: Key of the look-up, fields of the row in braces. A null field is a miss, a missing one an error.
         shape: What is stored there: string, json (an object in a string) or hash.
         columns: Column to add -> field of the hash or object; for a string, the name of the one column.
@@ -38,7 +40,8 @@ class AsyncRedisRequest(AsyncFunction[Message, Message]):
         cache: Options of `CacheOptions`; no cache when left out.
         guard: Options of `Guard`: `key`, `ttl_s`, `on_late` = drop | mark; no guard when left out.
         tls_verify: Whether the certificate must be trusted; false for Heroku's self-signed ones.
-        connections: Most connections.
+        tls_ca: File with the certificates to trust, PEM; those of the system when left out.
+        connections: Most connections; in a cluster, to each node.
         connect_timeout_s: Time to connect, seconds.
         timeout_s: Time for one answer of Redis, seconds.
         retries: How often a broken request is sent again before the stage's own retry strategy is asked.
@@ -58,7 +61,9 @@ class AsyncRedisRequest(AsyncFunction[Message, Message]):
         on_miss: str | Mapping[str, Any] = "keep",
         cache: Mapping[str, Any] | None = None,
         guard: Mapping[str, Any] | None = None,
+        cluster: bool = False,
         tls_verify: bool = True,
+        tls_ca: str = "",
         connections: int = 4,
         connect_timeout_s: float = 2.0,
         timeout_s: float = 2.0,
@@ -78,7 +83,9 @@ class AsyncRedisRequest(AsyncFunction[Message, Message]):
         self._client = client or RedisClient(
             RedisSettings(
                 _url(url),
+                cluster=cluster,
                 tls_verify=tls_verify,
+                tls_ca=tls_ca,
                 connections=connections,
                 connect_timeout_s=connect_timeout_s,
                 timeout_s=timeout_s,

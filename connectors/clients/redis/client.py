@@ -15,14 +15,16 @@ import hashlib
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from connectors.api.errors import DataError, RetriableError
+from connectors.clients.redis.address import redis_address
 from connectors.clients.redis.errors import translate
-from connectors.clients.redis.settings import RedisSettings, redis_address
+from connectors.clients.redis.servers import SingleServer
+from connectors.clients.redis.settings import RedisSettings
 
 __all__ = ["RedisClient"]
 
@@ -59,7 +61,7 @@ class RedisClient:
     def __init__(self, settings: RedisSettings, driver: Redis | None = None) -> None:
         self._settings = settings
         self._address = redis_address(settings.url)
-        self._redis = settings.client() if driver is None else driver
+        self._servers = settings.servers() if driver is None else SingleServer(driver)
         self._pending: dict[tuple[Any, ...], _Command] = {}
         self._digests: dict[str, str] = {}
         self._scripts: dict[str, str] = {}
@@ -77,8 +79,8 @@ class RedisClient:
             ConfigError: It refuses the credentials, or its certificate is not trusted.
         """
         try:
-            await cast("Any", self._redis.ping())
-        except (RedisError, OSError) as error:
+            await self._servers.ping()
+        except (RedisError, RedisClusterException, OSError) as error:
             raise translate(error, self._address) from error
 
     def get(self, key: str) -> asyncio.Future[bytes | None]:
@@ -106,7 +108,7 @@ class RedisClient:
         pending, self._pending = self._pending, {}
         for command in pending.values():
             command.answer(self._closed_error())
-        await self._redis.aclose()
+        await self._servers.close()
 
     def _submit(self, words: tuple[Any, ...]) -> asyncio.Future[Any]:
         if self._closed:
@@ -152,38 +154,40 @@ class RedisClient:
             command.answer(translate(reply, self._address) if isinstance(reply, Exception) else reply)
 
     async def _replies(self, commands: list[tuple[Any, ...]]) -> list[Any]:
-        gets = [words for words in commands if words[0] == "GET"]
         others = [words for words in commands if words[0] != "GET"]
-        requests = [("MGET", *(key for _, key in gets)), *others] if gets else others
-        answers = await self._load_scripts(requests, await self._pipeline(requests))
-        found = await self._check_misses(gets, answers.pop(0)) if gets else []
-        strings, rest = iter(found), iter(answers)
-        return [next(strings) if words[0] == "GET" else next(rest) for words in commands]
+        requests = self._servers.string_requests([words[1] for words in commands if words[0] == "GET"])
+        strings = len(requests)
+        requests += others
+        answers = await self._load_scripts(requests, await self._servers.send(requests))
+        found = await self._strings(requests[:strings], answers[:strings])
+        rest = iter(answers[strings:])
+        return [found[words[1]] if words[0] == "GET" else next(rest) for words in commands]
 
-    async def _check_misses(self, gets: list[tuple[Any, ...]], values: Any) -> list[Any]:
-        if isinstance(values, Exception):
-            return [values] * len(gets)
-        missing = [i for i, value in enumerate(values) if value is None]
+    async def _strings(self, requests: list[tuple[Any, ...]], answers: list[Any]) -> dict[bytes, Any]:
+        """Return what stands under each key; a key that MGET did not find is asked for again."""
+        found: dict[bytes, Any] = {}
+        missing: list[bytes] = []
+        for (command, *keys), answer in zip(requests, answers, strict=True):
+            if command == "GET":
+                found[keys[0]] = answer
+            elif isinstance(answer, Exception):
+                found.update(dict.fromkeys(keys, answer))
+            else:
+                found.update(zip(keys, answer, strict=True))
+                missing += [key for key, value in zip(keys, answer, strict=True) if value is None]
         if missing:
-            again = await self._pipeline([gets[i] for i in missing])
-            for i, reply in zip(missing, again, strict=True):
-                values[i] = reply
-        return list(values)
+            again = await self._servers.send([("GET", key) for key in missing])
+            found.update(zip(missing, again, strict=True))
+        return found
 
     async def _load_scripts(self, requests: list[tuple[Any, ...]], answers: list[Any]) -> list[Any]:
-        """Send scripts in full that the server does not know, or no longer since its restart."""
+        """Send scripts in full that a server does not know, or no longer since its restart."""
         unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if unknown:
             whole = [("EVAL", self._scripts[requests[i][1]], *requests[i][2:]) for i in unknown]
-            for i, reply in zip(unknown, await self._pipeline(whole), strict=True):
+            for i, reply in zip(unknown, await self._servers.send(whole), strict=True):
                 answers[i] = reply
         return answers
-
-    async def _pipeline(self, requests: list[tuple[Any, ...]]) -> list[Any]:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for words in requests:
-                pipe.execute_command(*words)
-            return await pipe.execute(raise_on_error=False)
 
     def _closed_error(self) -> RetriableError:
         return RetriableError(f"Redis {self._address}: the client is closed")

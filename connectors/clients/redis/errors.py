@@ -13,6 +13,7 @@ from redis.exceptions import (
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisClusterException,
     TimeoutError,  # noqa: A004 - the driver's name
     TryAgainError,
 )
@@ -28,6 +29,7 @@ _TRANSIENT: Final = (
     ConnectionError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisClusterException,
     TimeoutError,
     TryAgainError,
     OSError,
@@ -51,8 +53,13 @@ def translate(error: Exception, address: str) -> ConnectError:
 
 def _ours(error: Exception, where: str) -> ConnectError:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        hint = "set tls_verify to false if it is meant to be self-signed"
+        hint = "name its authority in tls_ca, or set tls_verify to false if it is meant to be self-signed"
         return ConfigError(f"{where}: the server's certificate is not trusted; {hint}", key="tls_verify")
+    # The driver wraps what the last node it asked for the cluster's layout said.
+    if isinstance(error, RedisClusterException) and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    if "Cluster mode is not enabled" in str(error):
+        return ConfigError(f"{where}: this server is no cluster; write redis://host:port without cluster", key="url")
     # A refused log-in is a connection error to the driver, so this comes first.
     if isinstance(error, _DENIED):
         return ConfigError(f"{where}: {error}", key="url")

@@ -226,3 +226,29 @@ def test_self_signed_certificates_can_be_accepted() -> None:
     loose = RedisSettings("rediss://h", tls_verify=False).client().connection_pool.connection_kwargs
     assert strict.get("ssl_cert_reqs", "required") == "required"
     assert (loose["ssl_cert_reqs"], loose["ssl_check_hostname"]) == ("none", False)
+
+
+def test_addresses_of_clusters_and_sentinels_hide_credentials() -> None:
+    assert redis_address("redis+cluster://u:secret@a:1,b") == "redis+cluster://a:1,b:6379"
+    assert redis_address("rediss+sentinel://:secret@a,[::1]:2/main/3") == "rediss+sentinel://a:26379,[::1]:2/main/3"
+    assert RedisSettings("redis://a", cluster=True).topology == "cluster"
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "message"),
+    [
+        ("redis://a,b", {}, "several hosts"),
+        ("redis+cluster://a/1", {}, "no databases"),
+        ("redis://:secret@a/1", {"cluster": True}, "no databases"),
+        ("redis+sentinel://:secret@a", {}, "service"),
+        ("redis+sentinel://a/main/x", {}, "service"),
+        ("redis+cluster://a?db=1", {}, "options"),
+        ("unix:///run/redis.sock", {"cluster": True}, "cluster does not go"),
+        ("redis://a", {"tls_ca": "/ca.pem"}, "rediss"),
+        ("rediss://a", {"tls_ca": "/there/is/none.pem"}, "no file"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(url: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        RedisSettings(url, **options)
+    assert "secret" not in str(caught.value)
