@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
@@ -101,10 +101,10 @@ class StageCollector(Collector):
 
 
 def exposition(stages: Callable[[], Iterable[Stage]]) -> bytes:
-    """Return the figures in Prometheus' text format."""
+    """Return the figures in Prometheus' text format, with those of the process and of the user's own functions."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(StageCollector(stages))
-    return generate_latest(registry)
+    return generate_latest(registry) + generate_latest(REGISTRY)
 
 
 def _lag_s(stage: Stage) -> float | None:

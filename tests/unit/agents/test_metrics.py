@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY, Counter
 
 from agents.json_log import JsonFormatter, place_of
 from agents.metrics import StageCollector, exposition
@@ -101,3 +102,13 @@ def test_log_line_is_an_object_with_the_place(about: dict[str, Any]) -> None:
     line = json.loads(JsonFormatter().format(record))
     assert (line["level"], line["logger"], line["message"]) == ("WARNING", "x", "it went")
     assert {name: line[name] for name in about} == about
+
+
+async def test_metrics_of_a_function_are_served_too() -> None:
+    counter = Counter("a_function_of_mine", "Calls.")
+    counter.inc(3)
+    try:
+        text = exposition(list).decode()
+    finally:
+        REGISTRY.unregister(counter)
+    assert "a_function_of_mine_total 3.0" in text
