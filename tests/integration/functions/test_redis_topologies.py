@@ -173,7 +173,16 @@ async def test_tls_trusts_the_authority_it_is_given(private_redis: Any, tmp_path
     certificate, key = self_signed(tmp_path)
     port = private_redis.free_port()
     tls = ("--tls-port", str(port), "--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no")
-    cluster = ("--cluster-enabled", "yes", "--tls-cluster", "yes", "--cluster-port", str(private_redis.free_port()))
+    cluster = (
+        "--cluster-enabled",
+        "yes",
+        "--tls-cluster",
+        "yes",
+        "--tls-ca-cert-file",
+        certificate,
+        "--cluster-port",
+        str(private_redis.free_port()),
+    )
     private_redis.start(*tls, *(cluster if "cluster" in scheme else ()), port=port, plain=False)
     with Redis(host="127.0.0.1", port=port, ssl=True, ssl_ca_certs=certificate) as driver:
         await until(driver.ping)
