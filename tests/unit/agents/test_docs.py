@@ -16,7 +16,7 @@ from agents.config_file import load_config
 from agents.steps import build_steps
 
 DOCS = Path(__file__).parents[3] / "docs"
-PAGES = [DOCS / name for name in ("async-io.md", "enrich.md", "coming-from-flink.md")]
+PAGES = [DOCS / name for name in ("async-io.md", "enrich.md", "coming-from-flink.md", "lookups.md")]
 
 
 def blocks(page: Path, language: str) -> list[str]:
