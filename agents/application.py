@@ -30,6 +30,7 @@ from mode import Worker
 from agents.config import ApplicationConfig, StageConfig
 from agents.config_file import load_config
 from agents.enrichment import Enrichment
+from agents.hard_stop import LIMIT_S, end_process_after
 from agents.json_log import LOGGING_CONFIG
 from agents.pages import add_pages
 from agents.steps import build_steps
@@ -81,6 +82,8 @@ class EnrichApp(faust.App):  # type: ignore[misc]
 
     async def on_stop(self) -> None:
         """Commit what is safe while the consumer is still there."""
+        if isinstance(self.beacon.root.data if self.beacon.root is not None else None, Worker):
+            end_process_after(LIMIT_S)
         await self.intake.stop()
         await super().on_stop()
 
