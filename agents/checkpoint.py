@@ -92,6 +92,11 @@ class Checkpoint:
             stage.drop(part)
         return delivered
 
+    @property
+    def partitions(self) -> Collection[int]:
+        """The partitions that the stage works on."""
+        return self._stage.partitions.keys()
+
     def abandon(self, numbers: Collection[int]) -> None:
         """Drop partitions that were lost without notice: nothing is written or committed."""
         for number in numbers:

@@ -82,6 +82,7 @@ class Enrichment:
             outputs = Outputs(self._producer, config.name, config.output, config.dead_letter, same)
             transactional = self._transactions is not None
             stage = Stage(config, steps, outputs, table, self._fail, self._room, transactional=transactional)
+            stage.may_emit = self.may_emit
             await stage.open()
             begin = StableOffsets(self._client, str(self._app.conf.id), config.input) if transactional else None
             checkpoint = Checkpoint(stage, self._commit, begin=begin)
@@ -144,6 +145,22 @@ class Enrichment:
             if topic in self._checkpoints:
                 self._checkpoints[topic].assign(numbers)
 
+    def may_emit(self) -> bool:
+        """Tell whether results may go out: not if this process stood still and another may have its partitions.
+
+        Then everything is given up, before the first heartbeat could tell. Transactions need none of this: their
+        commit is refused.
+        """
+        if self._transactions is not None or not self._app.consumer.slept:
+            return True
+        if any(stage.partitions for stage in self._stages.values()):
+            log.warning("This worker stood still for longer than its session: it drops its partitions and joins again")
+            for checkpoint in self._checkpoints.values():
+                checkpoint.abandon(list(checkpoint.partitions))
+            self._producer.purge()
+            self._app.consumer.join_again()
+        return False
+
     async def revoked(self, partitions: set[TP]) -> None:
         """Give partitions up; Faust's rebalances are eager, so these are all that there are."""
         if self._transactions is not None:
@@ -179,6 +196,8 @@ class Enrichment:
 
     async def _commit(self, offsets: Mapping[tuple[str, int], int]) -> bool:
         consumer = self._app.consumer
+        if not self.may_emit():
+            return False
         wanted = {TP(topic, number): offset for (topic, number), offset in offsets.items()}
         if not wanted.keys() <= consumer.assignment():
             return False  # a rebalance has begun; the revocation that follows commits

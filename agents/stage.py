@@ -76,7 +76,9 @@ class Stage:
         self.rows_idle = asyncio.Event()
         self.rows_idle.set()
         self._room = room
+        self.may_emit: Callable[[], bool] = lambda: True
         self.failed = False
+        self._first = 0
         self._fail = fail
         self.producer = outputs.producer
         self._queue = OrderedQueue if config.mode == "ordered" else UnorderedQueue
@@ -166,6 +168,10 @@ class Stage:
     def pump(self) -> None:
         """Fill free slots, the partitions in turn."""
         parts = [part for part in self.partitions.values() if part.running and not part.frozen]
+        if len(parts) > 1:
+            # Another one first each time, or the first alone would take the few slots that come free.
+            self._first = (self._first + 1) % len(parts)
+            parts = parts[self._first :] + parts[: self._first]
         while parts and self.operator.free > 0 and self.producer.has_room and not self.failed:
             parts = [part for part in parts if self._turn(part)]
         if not self._room.is_set() and any(len(p.inbox) < self._inbox_limit // 2 for p in self.partitions.values()):
@@ -233,6 +239,8 @@ class Stage:
     # ---- output
 
     def _on_ready(self) -> None:
+        if not self.may_emit():
+            return
         for part in list(self.partitions.values()):
             if not part.frozen:
                 while (entry := self.operator.pop_ready(part.queue)) is not None:

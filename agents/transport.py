@@ -10,19 +10,30 @@ The methods overridden here are private in Faust; `tests/unit/agents/test_transp
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+import time
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Protocol, cast
 
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from mode import Service
 
 __all__ = ["Consumer", "Intake", "Transport"]
+
+log = logging.getLogger(__name__)
 
 _FETCH_S: Final = 0.25
 """How long a fetch waits for the first record."""
 
 _FETCH_WHILE_FULL_S: Final = 0.02
 """Shorter, because a stage that gets room again must not wait for a quiet topic's time-out."""
+
+
+_PULSE_S: Final = 0.1
 
 
 class Intake(Protocol):
@@ -40,6 +51,9 @@ class Intake(Protocol):
     def take(self, partition: TP, records: list[Any]) -> bool:
         """Take records, all or none; false if none."""
 
+    def may_emit(self) -> bool:
+        """Tell whether results may go out; if the process stood still for too long, give everything up."""
+
     async def assigned(self, partitions: set[TP]) -> None:
         """Begin with partitions."""
 
@@ -51,6 +65,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """Faust's consumer thread; commits only as a member of the group."""
 
     _fetched_in: Any = None
+    _pulse: float | None = None
+    _slept = False
 
     @property
     def is_member(self) -> bool:
@@ -75,8 +91,61 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer._isolation_level = "read_committed"
         return consumer
 
+    @property
+    def slept(self) -> bool:
+        """Whether this process stood still for so long that another worker may have our partitions.
+
+        True until the next assignment. Cheap, and exact right after waking up, before any heartbeat.
+        """
+        if not self._slept and self._pulse is not None:
+            conf = self.app.conf
+            # The last heartbeat may have been one interval before the process stood still.
+            limit_s = conf.broker_session_timeout - conf.broker_heartbeat_interval - 2 * _PULSE_S
+            self._slept = _uptime() - self._pulse > limit_s
+        return self._slept
+
+    def join_again(self) -> None:
+        """Ask the group for a new assignment; from any thread, and once for each sleep."""
+        self.thread_loop.call_soon_threadsafe(self._ensure_consumer()._coordinator.request_rejoin)
+
+    def assigned(self) -> None:
+        """Begin with a new assignment: what was slept through is over."""
+        self._slept = False
+
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _beat(self) -> None:
+        # Heartbeats are sent from this loop too, so where it goes on they do.
+        while not self.should_stop:
+            if self.parent_loop.is_closed():
+                # The worker has ended, e.g. in the middle of its start, and this thread alone would stay: a member
+                # that holds partitions, sends heartbeats and reads nothing.
+                log.critical("The worker has ended without its consumer; the process ends, so its partitions are free")
+                logging.shutdown()
+                os._exit(1)
+            if not self.slept:
+                self._pulse = _uptime()
+            elif self._pulse is not None:
+                self._pulse = None
+                self.parent_loop.call_soon_threadsafe(self.app.intake.may_emit)
+            await asyncio.sleep(_PULSE_S)
+
     async def _commit(self, offsets: Any) -> bool:
-        return self.is_member and bool(await super()._commit(offsets))
+        if not self.is_member:
+            return False
+        own = self.assignment()
+        wanted = {driver.ensure_aiokafka_TP(tp): OffsetAndMetadata(at, "") for tp, at in offsets.items() if tp in own}
+        if not wanted:
+            return False
+        # Faust's own crashes the worker whatever the error is.
+        try:
+            await self._ensure_consumer().commit(wanted)
+        except KafkaError as error:
+            if not error.retriable and "already rebalanced" not in str(error):
+                raise
+            log.warning("Kafka does not take the commit now, the next one has it: %s", error)
+            return False
+        self.tp_last_committed_at.update(dict.fromkeys(offsets, time.monotonic()))
+        return True
 
     async def _fetch_records(self, consumer: Any, *args: Any, **options: Any) -> Any:
         records = await super()._fetch_records(consumer, *args, **options)
@@ -122,6 +191,15 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         """Generation and member id with which offsets may be committed now, or None."""
         return cast(ConsumerThread, self._thread).place_in_group
 
+    @property
+    def slept(self) -> bool:
+        """Whether this process stood still so long that another worker may have our partitions."""
+        return cast(ConsumerThread, self._thread).slept
+
+    def join_again(self) -> None:
+        """Ask the group for a new assignment."""
+        cast(ConsumerThread, self._thread).join_again()
+
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Let the stages commit what is safe, while the group still accepts it.
 
@@ -133,6 +211,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Prepare the stages before the first record can come."""
+        cast(ConsumerThread, self._thread).assigned()
         await self._intake.assigned(assigned)
         await super().on_partitions_assigned(assigned, generation_id)
 
@@ -199,6 +278,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 await self._add_gap(tp, last + 1, record.offset)
             await self.wait_first(self.callback(self._to_message(tp, record)), self.suspend_flow.wait())
             self._read_offset[tp] = record.offset
+
+
+def _uptime() -> float:
+    """Seconds, those too in which the machine was asleep."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Transport(driver.Transport):  # type: ignore[misc]

@@ -190,3 +190,43 @@ def test_worker_that_was_frozen_past_its_session_moves_nothing_back(bench) -> No
     assert bench.committed("g", "in", 2) == [300, 300]
     # Repeated: what was not committed when it froze, and what it did before its first heartbeat told it.
     assert len(bench.read("out", 600)) < 900
+
+
+def test_results_of_a_frozen_worker_do_not_come_after_its_successors(bench) -> None:
+    bench.topic("in", 2)
+    bench.configure(
+        CONFIG.replace("capacity: 3", "capacity: 20"),
+        """
+        import asyncio, os
+
+        async def slow(message):
+            os.write(2, b"begin %d;" % message.value["n"])
+            await asyncio.sleep(float(message.value["s"]))
+            message.value["worker"] = os.getpid()
+            return [message]
+        """,
+    )
+    for number in range(40):
+        bench.send("in", b'{"n":%d,"s":%s}' % (number, b"0.01" if number < 20 else b"3"), partition=number % 2)
+    assert bench.producer.flush(10) == 0
+    first = bench.start()
+    bench.read("out", 20)
+    _await_log(bench, "begin 38;", 1)
+    _await_log(bench, "begin 39;", 1)
+    # All that it has is asked for and not answered; its answers are overdue when it wakes up.
+    first.send_signal(signal.SIGSTOP)
+    second = bench.start()
+    bench.read("out", lambda found: {json.loads(r.value())["n"] for r in found} == set(range(40)), timeout_s=60)
+    first.send_signal(signal.SIGCONT)
+    _await_log(bench, "stood still for longer than its session", 1)
+    _await_log(bench, "Worker ready", 2)
+    for number in range(40, 60):
+        bench.send("in", b'{"n":%d,"s":0.01}' % number, partition=number % 2)
+    assert bench.producer.flush(10) == 0
+    bench.read("out", lambda found: {json.loads(r.value())["n"] for r in found} == set(range(60)))
+    for worker in (first, second):
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(30) == 0, bench.log.read_text()
+    found = [json.loads(r.value()) for r in bench.read("out", 60)]
+    assert {value["worker"] for value in found if 20 <= value["n"] < 40} == {second.pid}
+    assert bench.committed("g", "in", 2) == [30, 30]
