@@ -84,8 +84,11 @@ class EnrichApp(faust.App):  # type: ignore[misc]
         """Commit what is safe while the consumer is still there."""
         if isinstance(self.beacon.root.data if self.beacon.root is not None else None, Worker):
             end_process_after(LIMIT_S)
-        await self.intake.stop()
-        await super().on_stop()
+        try:
+            await self.intake.stop()
+        finally:
+            # Whatever happened: a consumer that is left would stay in the group and hold its partitions.
+            await super().on_stop()
 
     def stop_with_error(self, sentence: str) -> None:
         """End the process in good order, with a non-zero exit code and one sentence.

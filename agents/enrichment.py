@@ -60,7 +60,7 @@ class Enrichment:
         if guarantee == "exactly_once":
             own = TransactionalProducer(self._client, f"{app.conf.id}-{socket.gethostname()}")
             self._producer: Producer = own
-            self._transactions = Transactions(own, self._group_metadata, fail)
+            self._transactions = Transactions(own, self._group_metadata, fail, join_again=self._join_again)
         else:
             self._producer = Producer(self._client)
         self._room = asyncio.Event()
@@ -202,6 +202,9 @@ class Enrichment:
         if not wanted.keys() <= consumer.assignment():
             return False  # a rebalance has begun; the revocation that follows commits
         return bool(await consumer._commit(wanted))
+
+    def _join_again(self) -> None:
+        self._app.consumer.join_again()
 
     def _group_metadata(self) -> bytes | None:
         place = self._app.consumer.place_in_group

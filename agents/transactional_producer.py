@@ -85,6 +85,7 @@ class TransactionalProducer(Producer):
         self._later: deque[dict[str, Any]] = deque()
         self._sealed = False
         self.dirty = False
+        self._fenced = False
 
     async def open(self, on_room: Callable[[], None]) -> None:
         """Connect and begin the first transaction.
@@ -129,6 +130,8 @@ class TransactionalProducer(Producer):
             ck.TopicPartition(topic, number, offset, metadata=self.transactional_id)
             for (topic, number), offset in offsets.items()
         ]
+        if self._fenced:
+            raise AbortedError("another worker has ended it", lost_membership=True)
         try:
             while not await self.flush(_CALL_S):
                 log.warning("Waiting for Kafka to take the records of a transaction")
@@ -166,7 +169,17 @@ class TransactionalProducer(Producer):
         except ck.KafkaException as error:  # fatal, e.g. fenced: the commit says so too, and there it is handled
             log.debug("The transactional producer: %s", error)
 
+    def _hand_over(self, record: dict[str, Any]) -> None:
+        try:
+            super()._hand_over(record)
+        except ck.KafkaException as error:
+            if error.args[0].code() not in (ck.KafkaError._FATAL, ck.KafkaError._FENCED, ck.KafkaError._STATE):
+                raise
+            # Not the record's fault. It is dropped with the whole transaction, and done again.
+            self._fenced = True
+
     def _new_identity(self) -> None:
+        self._fenced = False
         self.transactional_id = f"{self._name}-{uuid4().hex[:12]}"
         self._options["transactional.id"] = self.transactional_id
 

@@ -34,6 +34,7 @@ class Transactions:
         producer: The only way of the stages to Kafka.
         group_metadata: Returns our place in the consumer group as librdkafka takes it; None where we are out of it.
         fail: Stops the worker with a sentence.
+        join_again: Asks the group for a new assignment.
         interval_s: Seconds between two commits.
     """
 
@@ -43,11 +44,13 @@ class Transactions:
         group_metadata: Callable[[], bytes | None],
         fail: Callable[[str], None],
         *,
+        join_again: Callable[[], None] = lambda: None,
         interval_s: float = 1.0,
     ) -> None:
         self._producer = producer
         self._group_metadata = group_metadata
         self._fail = fail
+        self._join_again = join_again
         self._interval_s = interval_s
         self._committing = asyncio.Lock()
 
@@ -75,7 +78,9 @@ class Transactions:
                 if not error.lost_membership:
                     self._fail(f"the transaction was aborted: {error}; what it held is done again after a restart")
                     return
-                # The group calls us back with a new assignment, which begins from what is committed.
+                # A new assignment begins from what is committed. Asked for, as the group may still count us in: a
+                # successor ends the transaction that the last commit of its partition names, and that may be ours.
+                self._join_again()
                 log.warning("The transaction was aborted: %s; what it held is done again", error)
                 return
             for stage, before in written.items():

@@ -76,7 +76,10 @@ class Rig:
         self.place: bytes | None = b"place"
         self.failures: list[str] = []
         self.producer = TransactionalProducer({}, "app")
-        self.transactions = Transactions(self.producer, lambda: self.place, self.failures.append)
+        self.joined_again = 0
+        self.transactions = Transactions(
+            self.producer, lambda: self.place, self.failures.append, join_again=self._join_again
+        )
         table = PendingTable(TABLE, {})
         table.restore = lambda numbers, stop, on_wait=None: dict.fromkeys(numbers, Restored())  # type: ignore[method-assign]
         config = StageConfig.model_validate(
@@ -100,6 +103,9 @@ class Rig:
 
     async def tick(self) -> None:
         await self.transactions.tick([self.stage])
+
+    def _join_again(self) -> None:
+        self.joined_again += 1
 
 
 @pytest.fixture
@@ -168,6 +174,22 @@ async def test_refused_generation_drops_the_partitions_and_goes_on(rig: Rig) -> 
     await rig.tick()
     assert (rig.broker.committed, rig.broker.aborted, rig.failures) == ([], 1, [])
     assert rig.stage.partitions == {}
+
+
+async def test_producer_that_a_successor_fenced_is_not_the_records_fault(rig: Rig, monkeypatch) -> None:
+    def fenced(**_: Any) -> None:
+        raise ck.KafkaException(ck.KafkaError(ck.KafkaError._FATAL))
+
+    await rig.start()
+    monkeypatch.setattr(rig.broker, "produce", fenced)
+    await rig.take(0)
+    await rig.tick()
+    assert rig.failures == []
+    assert rig.broker.aborted == 1
+    assert rig.broker.offsets == []
+    assert rig.stage.partitions == {}
+    # The group may still count this worker in, so nobody else would ask.
+    assert rig.joined_again == 1
 
 
 async def test_other_refusals_stop_the_worker(rig: Rig) -> None:
