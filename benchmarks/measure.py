@@ -291,11 +291,11 @@ def median(values: Sequence[float]) -> float:
     return statistics.median(values)
 
 
-def options(description: str, records: int, *, minutes: bool = False) -> argparse.Namespace:
+def options(description: str, records: int, *, repeat: int = 3, minutes: bool = False) -> argparse.Namespace:
     """Parse `--records` and `--repeat`, and `--minutes` where there is something to watch for long."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--records", type=int, default=records, help=f"records a run (default {records})")
-    parser.add_argument("--repeat", type=int, default=3, help="repetitions; the median counts (default 3)")
+    parser.add_argument("--repeat", type=int, default=repeat, help=f"repetitions; the median counts (default {repeat})")
     if minutes:
         parser.add_argument("--minutes", type=float, default=0, help="watch the memory for so long (default 0)")
     return parser.parse_args()

@@ -37,7 +37,7 @@ from connectors.sources.mysql import MySqlBinlogTask
 from connectors.sources.mysql.changes import ChangeStream
 from examples.pojo.servers import Servers
 
-_COLUMNS: Final = (
+COLUMNS: Final = (
     "aid varchar(64) PRIMARY KEY, aname varchar(64), astyle varchar(32), energy decimal(10,2), age int, tt timestamp,"
     " log_time bigint, create_time varchar(32), update_time varchar(32), astatus varchar(8)"
 )
@@ -48,13 +48,14 @@ _PACE_S: Final = 0.001
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A table that was filled, and the binlog's position before that."""
+    """A table that was filled, and the binlog's position and GTID set before that."""
 
     database: str
     table: str
     rows: int
     file: str
     pos: int
+    gtids: str
 
     def props(self, env: dict[str, str]) -> dict[str, str]:
         """Return the source's configuration."""
@@ -90,12 +91,12 @@ def main() -> int:
     chosen = options("Measure the binlog source.", 300_000)
     load = os.getloadavg()[0]
     env = stack.up(["kafka", "mysql"])
-    with bench(env["KAFKA_BOOTSTRAP_SERVERS"], "source") as made, _root(env) as cursor:
+    with bench(env["KAFKA_BOOTSTRAP_SERVERS"], "source") as made, root(env) as cursor:
         database = made.unique.replace("-", "_")
         cursor.execute(f"CREATE DATABASE {database}")
         try:
-            many = _fill(cursor, database, "many", chosen.records, 5000)
-            single = _fill(cursor, database, "single", min(_SINGLE, chosen.records), 1)
+            many = fill(cursor, database, "many", chosen.records, 5000)
+            single = fill(cursor, database, "single", min(_SINGLE, chosen.records), 1)
             figures = [_round(env, many, single) for _ in range(chosen.repeat)]
             kafka, rss = _to_kafka(made, env, many, cursor, chosen.repeat)
             trail = goldengate.measure(made, ConnectWorker(made), chosen.records, chosen.repeat)
@@ -107,7 +108,8 @@ def main() -> int:
 
 
 @contextmanager
-def _root(env: dict[str, str]) -> Iterator[Any]:
+def root(env: dict[str, str]) -> Iterator[Any]:
+    """Open a cursor that may do everything."""
     servers = Servers({**env, "MYSQL_USER": "root", "MYSQL_PASSWORD": ""})
     with closing(servers.mysql()) as connection:
         connection.autocommit(True)
@@ -122,14 +124,15 @@ def _row(number: int) -> str:
     )
 
 
-def _fill(cursor: Any, database: str, table: str, rows: int, step: int) -> Place:
-    cursor.execute(f"CREATE TABLE {database}.{table} ({_COLUMNS}) CHARSET utf8mb4")
+def fill(cursor: Any, database: str, table: str, rows: int, step: int) -> Place:
+    """Make a table and fill it with inserts of `step` rows each."""
+    cursor.execute(f"CREATE TABLE {database}.{table} ({COLUMNS}) CHARSET utf8mb4")
     cursor.execute("SHOW BINARY LOG STATUS")
-    file, pos = cursor.fetchone()[:2]
+    file, pos, _, _, gtids = cursor.fetchone()
     for start in range(0, rows, step):
         values = ",".join(map(_row, range(start, min(start + step, rows))))
         cursor.execute(f"INSERT INTO {database}.{table} VALUES {values}")
-    return Place(database, table, rows, file, pos)
+    return Place(database, table, rows, file, pos, gtids)
 
 
 def _round(env: dict[str, str], many: Place, single: Place) -> dict[str, float]:
@@ -206,7 +209,7 @@ def _polls(props: dict[str, str]) -> Iterator[list[Any]]:
 def _to_kafka(
     made: Bench, env: dict[str, str], many: Place, cursor: Any, repeat: int
 ) -> tuple[dict[str, float], dict[str, int]]:
-    messages = _count_messages(many, env)
+    messages = count_messages(many, env)
     worker = ConnectWorker(made)
     rates: dict[str, list[float]] = {}
     peak = 0.0
@@ -236,7 +239,7 @@ def _config(props: dict[str, str], topic: str) -> dict[str, str]:
     return made
 
 
-def _count_messages(place: Place, env: dict[str, str]) -> int:
+def count_messages(place: Place, env: dict[str, str]) -> int:
     """The number of messages when all rows of an event are one message."""
     count = rows = 0
     for batch in _polls(place.props(env) | {"rows.per.message": "event", "message.key": "none"}):
