@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test lint unit integration acceptance docs format bench bench-debezium up down clean
+.PHONY: help demo test lint unit integration acceptance docs format bench bench-canal bench-debezium up down clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -44,6 +44,9 @@ bench: $(READY)  ## Measure the pipeline, the enrich stage, the source and the s
 	$(BIN)/python -m benchmarks.source
 	$(BIN)/python -m benchmarks.sinks
 	$(BIN)/python -m benchmarks.runtime
+
+bench-canal: $(READY)  ## Measure the binlog source beside Canal
+	$(BIN)/python -m benchmarks.peers.canal $(ARGS)
 
 bench-debezium: $(READY)  ## Measure the binlog source beside Debezium
 	$(BIN)/python -m benchmarks.peers.debezium $(ARGS)

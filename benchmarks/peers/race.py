@@ -156,7 +156,7 @@ def rows_in(made: Bench, topic: str) -> int:
     consumer.assign([ck.TopicPartition(topic, partition, 0) for partition in partitions])
     left, rows = made.count(topic), 0
     while left:
-        for message in consumer.consume(5000, 10):
+        for message in consumer.consume(min(left, 5000), 10):
             if message.error():
                 raise ck.KafkaException(message.error())
             data = orjson.loads(message.value()).get("data")
