@@ -23,6 +23,7 @@ Offsets = Mapping[tuple[str, int], int]
 
 _CALL_S: Final = 5.0
 _PAUSE_S: Final = 0.2
+_HANG_S: Final = 30.0
 _END_S: Final = 30.0
 _LATER_LIMIT: Final = 20_000
 _LOST: Final = frozenset(
@@ -86,6 +87,7 @@ class TransactionalProducer(Producer):
         self._sealed = False
         self.dirty = False
         self._fenced = False
+        self._stuck = False
 
     async def open(self, on_room: Callable[[], None]) -> None:
         """Connect and begin the first transaction.
@@ -130,6 +132,8 @@ class TransactionalProducer(Producer):
             ck.TopicPartition(topic, number, offset, metadata=self.transactional_id)
             for (topic, number), offset in offsets.items()
         ]
+        if self._stuck:
+            raise AbortedError("Kafka's client has not come back from ending a transaction")
         if self._fenced:
             raise AbortedError("another worker has ended it", lost_membership=True)
         try:
@@ -150,6 +154,8 @@ class TransactionalProducer(Producer):
         A producer that was fenced, as the partitions' next owner has ended its transaction, is replaced.
         """
         self._later.clear()
+        if self._stuck:
+            return  # nothing can be done with this client; the transaction ends by its time-out, or by a successor
         self.purge()
         try:
             await self._insist(lambda client: client.abort_transaction(_CALL_S))
@@ -206,7 +212,11 @@ class TransactionalProducer(Producer):
         """Make a call of the transactional interface, again while Kafka is away; it blocks, so in a thread."""
         while True:
             try:
-                await asyncio.to_thread(call, self._client)
+                await asyncio.wait_for(asyncio.to_thread(call, self._client), _HANG_S)
+            except TimeoutError:
+                # Seen after a broker was away: the call outlasts its own time limit. Its thread cannot be ended.
+                self._stuck = True
+                raise AbortedError("Kafka's client does not come back from ending a transaction") from None
             except ck.KafkaException as error:
                 reason: ck.KafkaError = error.args[0]
                 if not reason.retriable() or reason.txn_requires_abort() or reason.fatal():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import confluent_kafka as ck
 import pytest
 
+from agents import transactional_producer
 from agents.async_io.function import as_async_function
 from agents.checkpoint import Checkpoint
 from agents.config import StageConfig
@@ -226,3 +228,19 @@ async def test_commit_that_cannot_be_says_why(rig: Rig) -> None:
     with pytest.raises(AbortedError) as caught:
         await rig.producer.commit({("in", 0): 1}, b"place")
     assert caught.value.lost_membership
+
+
+async def test_client_that_hangs_in_a_commit_stops_the_worker(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    # librdkafka was seen not to come back from a commit after its broker was away, whatever time limit it was given.
+    gone = threading.Event()
+    monkeypatch.setattr(transactional_producer, "_HANG_S", 0.05)
+    monkeypatch.setattr(rig.broker, "commit_transaction", lambda _timeout: gone.wait(10))
+    await rig.start()
+    await rig.take(0)
+    await rig.tick()
+    assert "does not come back" in rig.failures[0]
+    assert rig.broker.aborted == 0, "the client is not touched again"
+    await rig.take(1)
+    await rig.transactions.revoke({rig.stage: [0]})
+    assert rig.stage.partitions == {}
+    gone.set()
