@@ -342,7 +342,8 @@ class Stage:
         request.partition.ledger.persisted(request.message.offset)
 
     def _tombstone_delivered(self, error: ck.KafkaError | None, _: Any) -> None:
-        if error is not None and not is_purged(error):
+        # In a transaction the commit fails with it, and begins anew from the last one.
+        if error is not None and not is_purged(error) and not self._transactional:
             self.stop_worker(f"stage {self.config.name}: a pending row could not be cleared: {error.str()}")
 
     def _undelivered(self, what: str, request: Request, error: ck.KafkaError) -> None:
@@ -370,7 +371,7 @@ class Stage:
         def clear(error: ck.KafkaError | None, _: Any) -> None:
             if error is None:
                 self.producer.send(row.topic, None, row.key, (), self._tombstone_delivered, partition=row.partition)
-            elif not is_purged(error):
+            elif not is_purged(error) and not self._transactional:
                 self.stop_worker(f"stage {self.config.name}: a dead letter was not delivered: {error.str()}")
 
         self.outputs.send_dead_row((row.topic, row.partition, row.offset), row.key, row.value, row.error, clear)

@@ -24,6 +24,7 @@ Offsets = Mapping[tuple[str, int], int]
 _CALL_S: Final = 5.0
 _PAUSE_S: Final = 0.2
 _HANG_S: Final = 30.0
+_SLICES: Final = 30
 _END_S: Final = 30.0
 _LATER_LIMIT: Final = 20_000
 _LOST: Final = frozenset(
@@ -208,11 +209,26 @@ class TransactionalProducer(Producer):
         assert self._producer is not None, "open comes first"
         return self._producer
 
+    async def _called(self, call: Callable[[ck.Producer], Any]) -> None:
+        """Make a call in a thread.
+
+        Raises:
+            TimeoutError: It does not come back.
+        """
+        calling = asyncio.ensure_future(asyncio.to_thread(call, self._client))
+        # In slices, as a process that was frozen must not take the time that it stood still for the call's.
+        for _ in range(_SLICES):
+            await asyncio.wait([calling], timeout=_HANG_S / _SLICES)
+            if calling.done():
+                calling.result()
+                return
+        raise TimeoutError
+
     async def _insist(self, call: Callable[[ck.Producer], Any]) -> None:
         """Make a call of the transactional interface, again while Kafka is away; it blocks, so in a thread."""
         while True:
             try:
-                await asyncio.wait_for(asyncio.to_thread(call, self._client), _HANG_S)
+                await self._called(call)
             except TimeoutError:
                 # Seen after a broker was away: the call outlasts its own time limit. Its thread cannot be ended.
                 self._stuck = True

@@ -244,3 +244,22 @@ async def test_client_that_hangs_in_a_commit_stops_the_worker(rig: Rig, monkeypa
     await rig.transactions.revoke({rig.stage: [0]})
     assert rig.stage.partitions == {}
     gone.set()
+
+
+async def test_deliveries_that_a_fenced_client_refuses_do_not_stop_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = asyncio.Event()
+
+    async def function(message: Any) -> list[Any]:
+        await done.wait()
+        return [message]
+
+    rig = await Rig(function, monkeypatch).start()
+    await rig.take(0)
+    await rig.tick()
+    done.set()
+    await settle()
+    waiting, rig.broker.waiting = rig.broker.waiting, []
+    assert len(waiting) == 2, "the output, and the tombstone of its row"
+    for delivered in waiting:
+        delivered(ck.KafkaError(ck.KafkaError.INVALID_PRODUCER_EPOCH), None)
+    assert rig.failures == [], "the commit tells, and the worker goes on"
