@@ -62,6 +62,10 @@ class Catalog:
             self._known[name] = await self.call(name, _describe, name)
         return self._known[name]
 
+    def knows(self, name: str) -> bool:
+        """Tell whether the connector class of a name was found before."""
+        return name in self._known
+
     async def find(self, name: str) -> Described | None:
         """Return the connector class of a name, or None where it cannot be had."""
         try:

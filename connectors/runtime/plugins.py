@@ -26,6 +26,7 @@ __all__ = [
     "connectors",
     "converter_class",
     "installed",
+    "is_installed",
     "kind_of",
     "plugin_options",
     "predicate_class",
@@ -151,12 +152,7 @@ def connector_class(name: str) -> type[Connector]:
         ConfigError: There is none, or more than one.
     """
     known = _found("connectors")
-    # By the entry points' texts: only the plugin that is meant is imported, which saves memory and time.
-    matching = {
-        point.value: point
-        for point in known.values()
-        if name == point.name or name in _aliases(point.module, point.attr)
-    }
+    matching = _matching(name)
     if name in known:
         matching = {known[name].value: known[name]}
     if len(matching) > 1:
@@ -165,6 +161,20 @@ def connector_class(name: str) -> type[Connector]:
     for point in matching.values():
         return _loaded(point)
     return _by_path(name, sorted(known))
+
+
+def is_installed(name: str) -> bool:
+    """Tell whether a connector class is that of an entry point; no code of a plugin runs."""
+    return bool(_matching(name))
+
+
+def _matching(name: str) -> dict[str, EntryPoint]:
+    # By the entry points' texts: only the plugin that is meant is imported, which saves memory and time.
+    return {
+        point.value: point
+        for point in _found("connectors").values()
+        if name == point.name or name in _aliases(point.module, point.attr)
+    }
 
 
 def _loaded(point: EntryPoint) -> type[Connector]:
@@ -183,7 +193,8 @@ def _by_path(name: str, known: list[str]) -> type[Connector]:
     except (ImportError, AttributeError, ValueError):
         plugin = None
     if not (isinstance(plugin, type) and issubclass(plugin, Connector)):
-        near = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+        simple = name.rpartition(".")[2]
+        near = did_you_mean(name, known) or did_you_mean(simple, known) or f"; there are {', '.join(known)}"
         raise ConfigError(f"Option connector.class: no connector {name}{near}", key="connector.class")
     return plugin
 

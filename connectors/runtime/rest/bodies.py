@@ -126,8 +126,11 @@ async def read(request: web.Request, model: type[T]) -> T:
     if request.content_type not in ("application/json", "application/octet-stream"):
         # The latter is what aiohttp tells where the header is missing.
         raise RestError(415, f"Content-Type is {request.content_type}; application/json is needed")
+    text = await request.read()
+    if not text.strip():
+        raise RestError(400, "The body is empty; a JSON object is needed")
     try:
-        given = orjson.loads(await request.read())
+        given = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise RestError(400, f"The body is no JSON: {error}") from None
     if not isinstance(given, dict):

@@ -72,7 +72,8 @@ class Connectors:
         name = self._context.known(request)
         patch = (await read(request, Patch)).root
         if patch.get("name", name) != name:
-            raise RestError(400, f"Option name is {patch['name']}, the path says {name}")
+            problem = "cannot be taken away" if patch["name"] is None else f"is {patch['name']}, the path says {name}"
+            raise RestError(400, f"Option name {problem}")
         merged = (self._store.config(name) or {}) | patch
         return await self._replace(request, name, {key: value for key, value in merged.items() if value is not None})
 

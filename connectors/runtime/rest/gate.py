@@ -38,6 +38,7 @@ class Gate:
         Raises:
             RestError: 401 or 403, the caller may not; 503, Kafka does not answer.
         """
+        _check_accept(route, request)
         forwarded = await self._from_worker(request)
         if not forwarded:
             self._admit(route, request)
@@ -81,6 +82,12 @@ class Gate:
         if not valid:
             raise RestError(403, "The signature is not that of a worker of this cluster, or the clocks differ")
         return True
+
+
+def _check_accept(route: Route, request: web.Request) -> None:
+    accepted = [part.partition(";")[0].strip().lower() for part in request.headers.get("Accept", "").split(",")]
+    if route.content == "application/json" and not {"", "*/*", "application/*", "application/json"} & {*accepted}:
+        raise RestError(406, "HTTP 406 Not Acceptable: Accept leaves application/json out")
 
 
 class _Credentials:

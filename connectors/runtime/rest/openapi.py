@@ -63,6 +63,7 @@ def _suffix(route: Route) -> str:
 def _responses(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     found = {str(status): _response(status, kind, route, schemas) for status, kind in sorted(route.answers.items())}
     statuses = set(route.refusals)
+    statuses |= {406} if route.content == "application/json" else set()
     statuses |= {400, 404, 415} if route.body is not None else set()
     statuses |= set() if route.access == "open" else {401}
     statuses |= {403} if route.access == "admin" or "topics" in route.path else set()

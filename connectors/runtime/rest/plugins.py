@@ -10,7 +10,7 @@ from connectors.api.config import ConfigDef, ConfigKey, ConfigValue, Importance,
 from connectors.api.errors import ConfigError
 from connectors.runtime.base_config import check
 from connectors.runtime.catalog import Described
-from connectors.runtime.plugins import aliases, installed, plugin_options
+from connectors.runtime.plugins import aliases, installed, is_installed, plugin_options
 from connectors.runtime.probing import probe
 from connectors.runtime.rest.answers import RestError, answer
 from connectors.runtime.rest.bodies import Options, read
@@ -35,7 +35,7 @@ class Plugins:
     async def config(self, request: web.Request) -> web.Response:
         """Show the options of a plugin."""
         name = request.match_info["plugin"]
-        described = await self._find(name)
+        described = await self._find(name) if self._may_load(name) else None
         if described is not None:
             return answer([_definition(key, order=described.keys.order(key.name)) for key in described.keys])
         try:
@@ -75,6 +75,12 @@ class Plugins:
                 "configs": configs,
             }
         )
+
+    def _may_load(self, name: str) -> bool:
+        """Tell whether those who may only look may have a class imported: a dotted path may name any module."""
+        store = self._context.store
+        used = ((store.config(each) or {}).get("connector.class") for each in store.connectors())
+        return is_installed(name) or self._context.catalog.knows(name) or name in used
 
     async def _find(self, name: str) -> Described | None:
         try:

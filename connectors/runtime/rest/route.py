@@ -69,5 +69,6 @@ class Route:
 
     @property
     def pattern(self) -> str:
-        """The path as aiohttp reads it."""
-        return self.path.replace("{task}", r"{task:\d{1,9}}")
+        """The path as aiohttp reads it; as in Kafka Connect, a slash at the end is left out of account."""
+        path = self.path.replace("{task}", r"{task:\d{1,9}}")
+        return path if path.endswith("/") else path + "{slash:/?}"

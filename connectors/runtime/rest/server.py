@@ -21,6 +21,7 @@ from connectors.runtime.rest.answers import RestError, answer, refusal
 from connectors.runtime.rest.context import Context
 from connectors.runtime.rest.gate import Gate
 from connectors.runtime.rest.openapi import document
+from connectors.runtime.rest.protocol import Runner
 from connectors.runtime.rest.route import Handler, Route
 from connectors.runtime.rest.routes import routes
 from connectors.runtime.settings import WorkerSettings
@@ -46,7 +47,7 @@ class Rest(Service):  # type: ignore[misc]
     async def on_start(self) -> None:
         """Bind the port."""
         rest = self._settings.rest
-        self._runner = web.AppRunner(application(self._herder), access_log=None)
+        self._runner = Runner(application(self._herder), access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, rest.host, rest.port, reuse_address=True, ssl_context=rest.server_tls())
         try:
@@ -80,15 +81,27 @@ def application(herder: Herder) -> web.Application:
     table.append(Route("GET", "/openapi.json", openapi, {200: dict[str, object]}, early=True))
     described = document(table)
     for route in table:
-        app.router.add_route(route.method, route.pattern, partial(gate.serve, route))
-        if route.method == "GET":
-            app.router.add_route("HEAD", route.pattern, partial(gate.serve, route))
+        for method in (route.method, "HEAD") if route.method == "GET" else (route.method,):
+            app.router.add_route(method, route.pattern, partial(gate.serve, route), expect_handler=_expected)
 
     async def close(_app: web.Application) -> None:
         await context.forwarder.close()
 
     app.on_cleanup.append(close)
+    app.on_response_prepare.append(_signed)
     return app
+
+
+async def _signed(_request: web.Request, response: web.StreamResponse) -> None:
+    """Say who answers, but not which versions of what."""
+    response.headers["Server"] = "faust-connect"
+
+
+async def _expected(request: web.Request) -> None:
+    """Have a client that asks first send its body; what else it expects may be left out of account (RFC 9110)."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        assert request.transport is not None
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 @web.middleware
@@ -96,9 +109,13 @@ async def _json_errors(request: web.Request, handler: Handler) -> web.StreamResp
     """Give every error Kafka Connect's body, and never a stack trace."""
     try:
         return await handler(request)
+    except web.HTTPMethodNotAllowed as error:
+        allow = {"Allow": ",".join(sorted({*error.allowed_methods, "OPTIONS"}))}
+        if request.method == "OPTIONS":
+            return web.Response(text=allow["Allow"], headers=allow)
+        return refusal(error.status, f"HTTP {error.status} {error.reason}", allow)
     except web.HTTPException as error:
-        headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
-        return refusal(error.status, f"HTTP {error.status} {error.reason}", headers)
+        return refusal(error.status, f"HTTP {error.status} {error.reason}")
     except Exception as error:
         found = _known(error)
         if found is not None:
@@ -112,6 +129,8 @@ def _known(error: Exception) -> RestError | None:
     soon = {"Retry-After": "2"}
     if isinstance(error, RestError):
         return error
+    if isinstance(error, web.RequestPayloadError):
+        return RestError(400, "The body is not what Content-Encoding, Transfer-Encoding or Content-Length say")
     if isinstance(error, RetriableError):
         return RestError(409, str(error), soon)
     if isinstance(error, ConfigError | ConnectError):
