@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# Most tests wait for servers and workers more than they compute. `make test TWO=` runs them one by one.
+TWO ?= -n 2 --dist loadscope
 
 .PHONY: help demo test lint unit integration acceptance docs format bench bench-canal bench-debezium up down clean
 
@@ -21,15 +23,17 @@ lint: $(READY)  ## Format, lint, types, import rule
 	$(BIN)/lint-imports
 
 unit: $(READY)  ## Tests without I/O
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest $(TWO) tests/unit
 
+# The requests made from the OpenAPI document share one test id, which two processes would take for one test.
 integration: $(READY)  ## Each part on its real server
 	$(BIN)/python -m stack up
-	$(BIN)/pytest tests/integration
+	$(BIN)/pytest tests/integration/runtime/test_rest_fuzz.py
+	$(BIN)/pytest $(TWO) tests/integration --ignore tests/integration/runtime/test_rest_fuzz.py
 
 acceptance: $(READY)  ## The pipeline as processes, with kill -9
 	$(BIN)/python -m stack up
-	$(BIN)/pytest tests/acceptance
+	$(BIN)/pytest $(TWO) tests/acceptance
 
 docs: $(READY)  ## Write the pages about plugins
 	$(BIN)/python -m connectors.runtime.plugin_pages docs/plugins faust-connect

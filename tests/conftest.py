@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 import stack
 
@@ -52,3 +54,20 @@ def kudu(servers: Callable[..., dict[str, str]]) -> str:
 def unique() -> str:
     """A short name that no other test uses."""
     return f"t{uuid4().hex[:8]}"
+
+
+# Folders whose tests change a server that others of them read: all of a name run in one process, one after the other.
+_ONE_BY_ONE = {"sources": "binlog", "plugins": "binlog", "sinks": "tables", "stack": "tables"}
+
+
+class _ByServer(LoadScopeScheduling):  # type: ignore[misc]
+    """Deals the tests out by file, but for those that share a server."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return _ONE_BY_ONE.get(file.split("/")[-2], file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Tell `pytest -n 2` which tests may run at the same time."""
+    return _ByServer(config, log)

@@ -1,42 +1,27 @@
 """KuduSink in worker processes while the servers stop or freeze, and while workers die or come and go.
 
-Each test ends with every row compared by value, and checks on its way that committed offsets never ran ahead of the
-table. Master and tablet server are of the tests' own, so that nobody else is disturbed. By default the outages are
-short and the rows few; `FAULTS=full` makes them 20 and 30 seconds and 100,000.
+Master and tablet server are of the tests' own, so that nobody else is disturbed. By default the outages are short and
+the rows few; `FAULTS=full` makes them 20 and 30 seconds and 100,000.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import confluent_kafka as ck
 import pytest
-from confluent_kafka.admin import AdminClient
 
 from connectors.clients.kudu.jvm_client import JvmKuduClient
 from connectors.clients.kudu.port import ColumnSpec, Layout
 from connectors.clients.kudu.settings import KuduSettings
-from examples.pojo.workers import free_port
-from stack import Home, Server
-from stack.servers import make
-from tests.acceptance.histories import History, Stored
-from tests.integration.runtime.conftest import Worker
+from stack import Server
+from tests.acceptance.fault_case import FULL, FaultCase, own_server
+from tests.acceptance.histories import Stored
 
-FULL = os.environ.get("FAULTS") == "full"
 CHANGES = 100_000 if FULL else 24_000
-STOPPED_S = 20 if FULL else 4
 FROZEN_S = 30 if FULL else 6
 WRITE_LIMIT_S = 10 if FULL else 3
 """The sink's time-out of a write; a frozen server outlasts it."""
-
-BLOCKED_S = 0.1 if FULL else 1.0
-"""The finer limit needs a machine that has nothing else to do."""
 
 COLUMNS = (
     ColumnSpec("id", "STRING", key=True),
@@ -51,117 +36,36 @@ MAPPING = 'id=value.id, v=value.v, n=value.n, amount=value.amount, ts_us=header.
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A Kudu of its own."""
-    home = tmp_path_factory.mktemp("stack")
-    Home.default().downloads().mkdir(parents=True, exist_ok=True)
-    (home / "downloads").symlink_to(Home.default().downloads())
-    made = make("kudu", Home(home))
-    try:
-        made.start()
+    with own_server("kudu", tmp_path_factory.mktemp("stack")) as made:
         yield made
-    finally:
-        made.signal(signal.SIGCONT)
-        made.stop()
-        made.wipe()
 
 
-class Case:
-    """A topic with a history, a table, and workers of one cluster."""
+class Case(FaultCase):
+    """Rows in a table of Kudu."""
 
     def __init__(self, kafka: str, server: Server, unique: str, folder: Path) -> None:
-        self.kafka, self.server, self.unique, self.folder = kafka, server, unique, folder
-        self.history = History(CHANGES, CHANGES // 6)
-        self.history.fill(kafka, unique)
-        self.observed = folder / "observed.jsonl"
-        self.workers: list[Worker] = []
-        self._admin = AdminClient({"bootstrap.servers": kafka})
-        environment = server.environment()
-        self.options = {
-            "kudu.masters": environment["KUDU_MASTERS"],
-            "kudu.client.jars": environment["KUDU_CLIENT_JARS"],
-        }
-        self._client = JvmKuduClient(KuduSettings(environment["KUDU_MASTERS"], jars=environment["KUDU_CLIENT_JARS"]))
-        self._client.create_table(unique, COLUMNS, Layout(("id",), 3, replicas=1))
-
-    def worker(self, name: str) -> Worker:
-        env = {
-            "CONNECTORS_CLUSTER": self.unique,
-            "KAFKA_BOOTSTRAP_SERVERS": self.kafka,
-            "OBSERVED": str(self.observed),
-            "PACE_S": str(8 / CHANGES),
-        }
-        worker = Worker(env, self.folder / f"{name}.log")
-        worker.port = free_port()
-        worker.env |= {"CONNECTORS_REST_PORT": str(worker.port), "PYTHONPATH": str(Path(__file__).parent)}
-        self.workers.append(worker)
-        worker.start()
-        return worker
-
-    def deploy(self, worker: Worker, tasks: int = 1) -> None:
-        config = {
-            "connector.class": "observed_kudu.ObservedKuduSink",
-            "tasks.max": str(tasks),
-            "topics": self.unique,
+        super().__init__(kafka, server, unique, folder, CHANGES)
+        masters, jars = (server.environment()[name] for name in ("KUDU_MASTERS", "KUDU_CLIENT_JARS"))
+        self.environment = {"PACE_S": str(8 / CHANGES)}
+        self.config = {
+            "connector.class": "observed.ObservedKuduSink",
+            "kudu.masters": masters,
+            "kudu.client.jars": jars,
             "kudu.backend": "jvm",
             "kudu.operation.timeout.ms": str(WRITE_LIMIT_S * 1_000),
-            "offset.flush.interval.ms": "200",
-            "consumer.override.session.timeout.ms": "6000",
-            "errors.deadletterqueue.topic.name": f"{self.unique}.dead",
-            f"topic.{self.unique}.{self.unique}.mapping": MAPPING,
+            f"topic.{unique}.{unique}.mapping": MAPPING,
         }
-        code, answer = worker.request("PUT", f"/connectors/{self.unique}/config", config | self.options)
-        assert code == 201, answer
-
-    def committed(self) -> dict[int, int]:
-        request = ck.ConsumerGroupTopicPartitions(f"connect-{self.unique}")
-        [future] = self._admin.list_consumer_group_offsets([request]).values()
-        offsets = {each.partition: each.offset for each in future.result().topic_partitions}
-        return {partition: offset for partition, offset in offsets.items() if offset >= 0}
+        self._client = JvmKuduClient(KuduSettings(masters, jars=jars))
+        self._client.create_table(unique, COLUMNS, Layout(("id",), 3, replicas=1))
 
     def stored(self) -> dict[str, Stored]:
         rows = self._client.scan(self.unique)
         return {row["id"]: Stored((row["v"], row["n"], row["amount"]), row["ts_us"]) for row in rows}
 
-    def check_committed(self) -> None:
-        """Compare what is committed with what is stored; the offsets are read first."""
-        committed = self.committed()
-        assert self.history.lost(committed, self.stored()) == []
-
-    def until_committed(self, share: float, limit_s: float = 300) -> None:
-        """Wait until this share of the changes is committed."""
-        wanted, deadline = share * self.history.total, time.monotonic() + limit_s
-        while sum(self.committed().values()) < wanted:
-            assert time.monotonic() < deadline, self._logs()
-            time.sleep(0.1)
-
-    def finish(self) -> None:
-        """Wait for the last row, compare all of them, and see that nothing was set aside."""
-        self.until_committed(1.0)
-        assert self.history.differences(self.stored()) == []
-        dead = self._admin.list_topics(timeout=10).topics.get(f"{self.unique}.dead")
-        if dead is not None:
-            reader = ck.Consumer({"bootstrap.servers": self.kafka, "group.id": f"{self.unique}-dead"})
-            assert reader.get_watermark_offsets(ck.TopicPartition(dead.topic, 0), timeout=10)[1] == 0
-            reader.close()
-
-    def seen(self, fact: str) -> list[float]:
-        lines = map(json.loads, self.observed.read_text().splitlines())
-        return [line[fact] for line in lines if fact in line]
-
-    def check_undisturbed(self) -> None:
-        """See that the one consumer kept its partitions, and that its event loop went on turning."""
-        assert (self.seen("open"), self.seen("close")) == ([4], [])
-        worst = max(self.seen("blocked_s"))
-        sys.stderr.write(f"\n{self.unique}: event loop blocked for {worst * 1000:.0f} ms at most\n")
-        assert worst < BLOCKED_S
-
     def close(self) -> None:
-        for worker in self.workers:
-            worker.stop()
+        super().close()
         self._client.drop_table(self.unique)
         self._client.close()
-
-    def _logs(self) -> str:
-        return "\n".join(worker.log.read_text()[-3000:] for worker in self.workers)
 
 
 @pytest.fixture
@@ -172,51 +76,16 @@ def case(kafka: str, server: Server, unique: str, tmp_path: Path) -> Iterator[Ca
 
 
 def test_servers_that_are_stopped_and_started_again(case: Case) -> None:
-    case.deploy(case.worker("a"))
-    case.until_committed(0.2)
-    case.server.stop()
-    time.sleep(STOPPED_S)  # the outage itself
-    case.server.start()
-    case.check_committed()
-    case.finish()
-    case.check_undisturbed()
+    case.survives_a_stop_of_the_server()
 
 
 def test_servers_that_are_frozen(case: Case) -> None:
-    case.deploy(case.worker("a"))
-    case.until_committed(0.2)
-    case.server.signal(signal.SIGSTOP)
-    time.sleep(FROZEN_S)  # the outage itself
-    case.server.signal(signal.SIGCONT)
-    case.check_committed()
-    case.finish()
-    case.check_undisturbed()
+    case.survives_a_frozen_server(FROZEN_S)
 
 
 def test_a_worker_that_is_killed_five_times(case: Case) -> None:
-    worker = case.worker("a")
-    case.deploy(worker)
-    for turn in range(5):
-        case.until_committed(0.05 + 0.15 * turn)
-        worker.kill()
-        case.check_committed()
-        worker.start()
-    case.finish()
+    case.survives_five_kills()
 
 
 def test_two_workers_that_come_and_go(case: Case) -> None:
-    first = case.worker("a")
-    case.deploy(first, tasks=2)
-    case.until_committed(0.1)
-    second = case.worker("b")
-    case.until_committed(0.25)
-    case.check_committed()
-    first.stop()
-    case.until_committed(0.6)
-    case.check_committed()
-    first.start()
-    case.until_committed(0.7)
-    second.kill()
-    case.check_committed()
-    case.finish()
-    assert len(case.seen("open")) >= 4  # each change of hands gave partitions to somebody
+    case.survives_two_workers_that_come_and_go()
