@@ -1,34 +1,26 @@
-"""The connectors and task runners that live on this worker."""
+"""The task runners that live on this worker."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
-import time
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from connectors.api.connector import Connector
-from connectors.api.errors import ConnectError, FatalError, RetriableError
+from connectors.api.errors import ConnectError, FatalError
 from connectors.api.sink import SinkTask
 from connectors.api.source import SourceTask
-from connectors.runtime.base_config import definition, plugin_props
-from connectors.runtime.fencing import fence
+from connectors.runtime.base_config import plugin_props
 from connectors.runtime.metrics import TaskMetrics, forget
-from connectors.runtime.plugins import connector_class, kind_of
-from connectors.runtime.providers import resolve
-from connectors.runtime.secrets import SECRETS, secret_values
+from connectors.runtime.plugin_config import resolved_config
+from connectors.runtime.plugins import connector_class
 from connectors.runtime.settings import WorkerSettings
 from connectors.runtime.sink_task import SinkTaskRunner
 from connectors.runtime.source_context import StoredOffsets
 from connectors.runtime.source_task import SourceTaskRunner
-from connectors.runtime.state import State, Target, TaskId
+from connectors.runtime.state import Progress, State, Target, TaskId
 from connectors.runtime.store import Store
-from connectors.runtime.task import Progress, TaskRunner, TaskSpec
-from connectors.runtime.threads import in_daemon_thread
+from connectors.runtime.task import TaskRunner, TaskSpec
 from connectors.runtime.transactional_task import ReadOffsets, TransactionalSourceRunner, is_exactly_once
 
 __all__ = ["Assembly"]
@@ -39,29 +31,11 @@ VersionedReport = Callable[[TaskId, State, str, str], None]
 """Takes a task, its new state, why, and the version of the configuration that the report is about."""
 
 
-class _Context:
-    """What a connector may ask of the runtime while it plans."""
-
-    def request_task_reconfiguration(self) -> None:
-        """Plans are made anew at every change of the configuration, so there is nothing to do."""
-
-    def raise_error(self, error: Exception) -> None:
-        """Fail the connector."""
-        raise FatalError(str(error)) from error
-
-
 @dataclass(slots=True)
 class _Running:
     runner: TaskRunner
     version: str
     paused: bool
-
-
-@dataclass(slots=True)
-class _Plan:
-    version: str
-    tried_at: float
-    refusal: ConnectError | None = None
 
 
 class Assembly:
@@ -73,52 +47,14 @@ class Assembly:
         report: Takes the states of tasks, from their threads.
     """
 
-    PLAN_LIMIT_S = 10.0
     STOP_LIMIT_S = 5.0
-    # A connector that could not plan for now, as its system is away, is asked again after this time.
-    REPLAN_S = 10.0
 
     def __init__(self, settings: WorkerSettings, store: Store, report: VersionedReport) -> None:
         self._settings = settings
         self._store = store
         self._report = report
         self._tasks: dict[TaskId, _Running] = {}
-        self._plans: dict[str, _Plan] = {}
         self._refused: dict[TaskId, str] = {}
-
-    async def plan(self, name: str) -> list[dict[str, str]] | None:
-        """Have a connector split its work, where its configuration changed since the last time.
-
-        Returns:
-            The configurations of its tasks, references unresolved; None where nothing changed.
-
-        Raises:
-            ConnectError: The plugin refused, or took longer than its limit; the same again until it is asked anew.
-        """
-        config, version = self._store.config(name), self._store.version(name)
-        if config is None:
-            return None
-        last = self._plans.get(name)
-        if last is not None and last.version == version:
-            if last.refusal is None and self._store.task_configs(name):
-                return None
-            if last.refusal is not None and not self._may_ask_again(last):
-                raise last.refusal
-        plan = self._plans[name] = _Plan(version, time.monotonic())
-        try:
-            planned = await self._task_configs(connector_class(config["connector.class"])(), config)
-            await self._fence_leavers(name, len(planned))
-            return planned
-        except ConnectError as error:
-            plan.refusal = error
-            raise
-        except TimeoutError:
-            plan.refusal = FatalError(f"planning the tasks took longer than {self.PLAN_LIMIT_S:.0f} s")
-            raise plan.refusal from None
-        except Exception as error:
-            log.exception("%s could not plan its tasks", name)
-            plan.refusal = FatalError(SECRETS.masked(traceback.format_exc()))
-            raise plan.refusal from error
 
     async def keep(self, task: TaskId, config: dict[str, str], version: str, *, paused: bool) -> None:
         """Have a task run with this configuration; start or restart it where needed.
@@ -138,6 +74,10 @@ class Assembly:
         elif running.paused != paused:
             running.runner.pause(paused)
             running.paused = paused
+
+    def has(self, task: TaskId) -> bool:
+        """Tell whether a task was started here and is to go on."""
+        return task in self._tasks
 
     async def keep_only(self, tasks: set[TaskId]) -> None:
         """Stop the tasks that have no place here any more."""
@@ -160,19 +100,6 @@ class Assembly:
     async def stop_all(self) -> None:
         """Stop all tasks."""
         await self._stop(list(self._tasks))
-
-    async def _fence_leavers(self, name: str, count: int) -> None:
-        """End the transactions of tasks that fall away, before the others take their share of the source."""
-        leavers = []
-        for number, config in list(enumerate(self._store.task_configs(name)))[count:]:
-            if is_exactly_once(connector_class(config["connector.class"]), resolve(config), self._settings):
-                leavers.append(TaskId(name, number))
-        if leavers:
-            log.info("%s: fencing its tasks %s", name, ", ".join(map(str, leavers)))
-            await fence(self._settings, leavers)
-
-    def _may_ask_again(self, last: _Plan) -> bool:
-        return isinstance(last.refusal, RetriableError) and time.monotonic() - last.tried_at >= self.REPLAN_S
 
     def _stopped(self, task: TaskId) -> bool:
         return task.number >= len(self._store.task_configs(task.connector)) or (
@@ -211,7 +138,7 @@ class Assembly:
             self._report(which, state, trace, version)
 
         connector = connector_class(config["connector.class"])
-        props = _resolved(connector, config)
+        props = resolved_config(connector, config)
         spec = TaskSpec(task, connector.task_class(), props, plugin_props(connector, props), self._settings)
         if issubclass(spec.task_class, SourceTask):
             if is_exactly_once(connector, props, self._settings):
@@ -232,31 +159,3 @@ class Assembly:
             return StoredOffsets(self._store.source_offsets(connector))
 
         return read
-
-    async def _task_configs(self, plugin: Connector, config: dict[str, str]) -> list[dict[str, str]]:
-        resolved = _resolved(type(plugin), config)
-        most = int(resolved.get("tasks.max", "1"))
-        plugin.initialize(_Context())
-        await self._call(plugin.start, plugin_props(type(plugin), resolved))
-        try:
-            planned = await self._call(plugin.task_configs, most)
-        finally:
-            await self._call(plugin.stop)
-        return [config | _with_references(each, config, resolved) for each in planned[:most]]
-
-    async def _call(self, method: Any, *arguments: Any) -> Any:
-        if inspect.iscoroutinefunction(method):
-            return await asyncio.wait_for(method(*arguments), self.PLAN_LIMIT_S)
-        return await in_daemon_thread(method, *arguments, limit_s=self.PLAN_LIMIT_S)
-
-
-def _resolved(plugin: type[Connector], config: dict[str, str]) -> dict[str, str]:
-    """Resolve the references, and keep what is secret among the values out of logs and traces from here on."""
-    resolved = resolve(config)
-    SECRETS.remember(secret_values(config, resolved, definition(kind_of(plugin)) | plugin.config()))
-    return resolved
-
-
-def _with_references(planned: Mapping[str, str], config: dict[str, str], resolved: dict[str, str]) -> dict[str, str]:
-    """Put references back where the plugin passed their values on, so that no secret gets into the config topic."""
-    return {key: config[key] if resolved.get(key) == value else value for key, value in planned.items()}

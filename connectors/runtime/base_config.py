@@ -35,6 +35,8 @@ def _common() -> ConfigDef:
         .define("name", Type.STRING, doc="Name of the connector.", importance=Importance.HIGH, validator=_name)
         .define("connector.class", Type.STRING, doc="Class of the connector.", importance=Importance.HIGH)
         .define("tasks.max", Type.INT, 1, doc="Most tasks to split the work into.", validator=at_least(1))
+        .define("tasks.max.enforce", Type.BOOLEAN, True,
+                doc="Fail a connector that plans more tasks than tasks.max; false: warn and run them.")
         .define("key.converter", Type.STRING, "string", doc="Converter of keys.")
         .define("value.converter", Type.STRING, "canal-json", doc="Converter of values.")
         .define(

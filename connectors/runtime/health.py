@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from connectors.runtime.state import State, Target, TaskId, iso_time
-from connectors.runtime.task import Progress
+from connectors.runtime.state import CONNECTOR, Progress, State, Target, TaskId, iso_time
 
 __all__ = ["Health", "health", "progress_json"]
 
@@ -41,18 +40,17 @@ def health(
         target: What it should do.
         connector: Its own status.
         tasks: The statuses of its tasks.
-        progress: What tasks are doing, where that is known.
+        progress: What it and its tasks are doing, where that is known.
         name: Its name.
 
     Returns:
         The judgement, and a sentence for each thing that is wrong.
     """
     reasons = _wrong(f"connector {name}", connector, target)
+    reasons += _stalled(f"connector {name}", progress.get(TaskId(name, CONNECTOR)))
     for task in tasks:
         reasons += _wrong(f"task {task['id']}", task, target)
-        doing = progress.get(TaskId(name, task["id"]))
-        if doing is not None and doing.stage != "waiting" and time.time() - doing.since > STALLED_S:
-            reasons.append(f"task {task['id']}: {doing.stage} goes on since {iso_time(doing.since)}")
+        reasons += _stalled(f"task {task['id']}", progress.get(TaskId(name, task["id"])))
     failed = [task for task in tasks if task["state"] == State.FAILED]
     if connector["state"] == State.FAILED or (tasks and len(failed) == len(tasks)):
         return Health.FAILED, reasons
@@ -65,6 +63,12 @@ def _wrong(what: str, status: Mapping[str, Any], target: Target) -> list[str]:
     if status["state"] not in _WANTED[target]:
         return [f"{what} is {status['state']}{': ' if sentence else ''}{sentence}"]
     return [f"{what}: {sentence}"] if sentence else []
+
+
+def _stalled(what: str, doing: Progress | None) -> list[str]:
+    if doing is None or doing.stage == "waiting" or time.time() - doing.since <= STALLED_S:
+        return []
+    return [f"{what}: {doing.stage} goes on since {iso_time(doing.since)}"]
 
 
 def progress_json(progress: Progress) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from mode import Service
 from connectors.api.errors import ConnectError
 from connectors.runtime.assembly import Assembly
 from connectors.runtime.health import health, progress_json
+from connectors.runtime.live_connector import LiveConnector
+from connectors.runtime.live_connectors import LiveConnectors
 from connectors.runtime.loggers import LEVELS, Loggers
 from connectors.runtime.membership import Members, Membership
 from connectors.runtime.placement import Demand, place
@@ -25,9 +27,8 @@ from connectors.runtime.plugins import connector_class, kind_of
 from connectors.runtime.restarts import Restarts
 from connectors.runtime.session import SessionKeys
 from connectors.runtime.settings import WorkerSettings
-from connectors.runtime.state import State, Status, Target, TaskId
+from connectors.runtime.state import CONNECTOR, Progress, State, Status, Target, TaskId, iso_time
 from connectors.runtime.store import Store
-from connectors.runtime.task import Progress
 
 __all__ = ["Herder"]
 
@@ -59,6 +60,7 @@ class Herder(Service):  # type: ignore[misc]
         self.starting = f"The worker starts: it waits for Kafka at {settings.kafka.bootstrap_servers}"
         self._membership = Membership(settings, self._members_changed)
         self._wake = asyncio.Event()
+        self._connectors = LiveConnectors(settings, self.store, self._wake.set)
         self._assembly = Assembly(settings, self.store, self._reported)
         self._restarts = Restarts(self.store, settings.worker_id, self._wake_in)
         self._reports: asyncio.Queue[tuple[TaskId, State, str, str]] = asyncio.Queue()
@@ -100,7 +102,7 @@ class Herder(Service):  # type: ignore[misc]
         """Stop all tasks here, so that others can take them without duplicates; then leave."""
         self._closing = True
         async with self._turn:
-            await self._assembly.stop_all()
+            await self._stop_all()
         try:
             async with asyncio.timeout(self.GRACEFUL_S):
                 await self._write_reports()
@@ -166,13 +168,16 @@ class Herder(Service):  # type: ignore[misc]
     async def _round(self) -> None:
         if not self.ready:
             # Lost: the others take this worker's tasks over, so none may run on here.
-            await self._assembly.stop_all()
+            await self._stop_all()
             return
         await self._write_reports()
         if self.members.leader == self.me:
             await self._lead()
         await self._follow()
         await self._write_reports()
+
+    async def _stop_all(self) -> None:
+        await asyncio.gather(self._connectors.stop_all(), self._assembly.stop_all())
 
     # --- the leader's part ---
 
@@ -224,8 +229,7 @@ class Herder(Service):  # type: ignore[misc]
     async def _follow(self) -> None:
         placement = self.store.placement()
         mine = self.me in self.members.roles
-        connectors = {name for name, worker in placement.connectors.items() if mine and worker == self.me}
-        await asyncio.gather(*(self._follow_connector(name) for name in sorted(connectors)))
+        await self._follow_connectors({name for name, at in placement.connectors.items() if mine and at == self.me})
         tasks = {_task_id(text) for text, worker in placement.tasks.items() if mine and worker == self.me}
         await self._assembly.keep_only(tasks)
         living = set(self.members.roles)
@@ -245,23 +249,40 @@ class Herder(Service):  # type: ignore[misc]
                 if not self.store.knows_topic(connector, topic):
                     await self.store.put_topic(connector, topic, {"discovered_ms": int(time.time() * 1000)})
 
-    async def _follow_connector(self, name: str) -> None:
-        target = self.store.target(name)
-        try:
-            configs = await self._assembly.plan(name)
-        except ConnectError as error:
-            await self._set_connector(name, State.FAILED, str(error))
-            return
-        if configs is not None and configs != self.store.task_configs(name):
-            await self.store.put_task_configs(name, configs)
-        state = {Target.STARTED: State.RUNNING, Target.PAUSED: State.PAUSED, Target.STOPPED: State.STOPPED}[target]
-        if state is not State.STOPPED or not self.any_runs(name):
-            await self._set_connector(name, state)
+    async def _follow_connectors(self, placed: set[str]) -> None:
+        living = set(self.members.roles) - {self.me}
+        known = placed & set(self.store.connectors())
+        # One that was moved here begins when its former worker has stopped it.
+        free = {name for name in known if not self._lives_elsewhere(name, living)}
+        for name, live in sorted(self._connectors.follow(free).items()):
+            await self._note_connector(name, live)
+        for name in self.store.connectors():
+            status = self.store.connector_status(name)
+            mine = status is not None and status.worker_id == self.me and status.state is not State.UNASSIGNED
+            if mine and name not in placed and not self._connectors.has(name):
+                await self._set_connector(name, State.UNASSIGNED)
+
+    def _lives_elsewhere(self, name: str, living: set[str]) -> bool:
+        status = self.store.connector_status(name)
+        return status is not None and status.worker_id in living and status.state in (State.RUNNING, State.PAUSED)
+
+    async def _note_connector(self, name: str, live: LiveConnector) -> None:
+        """Store what came of a connector's last call."""
+        config = self.store.config(name)
+        if live.version != self.store.version(name) or config is None:
+            return  # changed since: the next round brings its successor
+        planned = live.planned
+        if planned is not None and (planned != self.store.task_configs(name) or not self.store.is_planned(name)):
+            await self.store.put_task_configs(name, planned, config)
+        if live.state is not None and not (live.state is State.STOPPED and self.any_runs(name)):
+            await self._set_connector(name, live.state, live.trace)
 
     async def _follow_task(self, task: TaskId) -> None:
         configs = self.store.task_configs(task.connector)
         if task.number >= len(configs) or self.store.target(task.connector) is Target.STOPPED:
             return
+        if not self.store.is_planned(task.connector) and not self._assembly.has(task):
+            return  # the connector has not planned anew yet
         paused = self.store.target(task.connector) is Target.PAUSED
         version = self.store.version(task.connector, task.number)
         await self._assembly.keep(task, configs[task.number], version, paused=paused)
@@ -296,8 +317,8 @@ class Herder(Service):  # type: ignore[misc]
         await self.store.request_restart(task.connector, [str(task.number)])
 
     def progress(self) -> dict[TaskId, Progress]:
-        """Return what the tasks of this worker are doing."""
-        return self._assembly.progress()
+        """Return what the tasks and connectors of this worker are doing."""
+        return self._assembly.progress() | self._connectors.progress()
 
     def status(self, name: str, progress: Mapping[TaskId, Progress]) -> dict[str, Any]:
         """Return Kafka Connect's status of a connector; `health`, `reasons` and what tasks do are ours.
@@ -307,6 +328,9 @@ class Herder(Service):  # type: ignore[misc]
             progress: What tasks are doing, of all workers that could be asked.
         """
         connector = self._connector_status(name).to_json()
+        doing = progress.get(TaskId(name, CONNECTOR))
+        if doing is not None and doing.stage != "waiting":
+            connector |= {"stage": doing.stage, "stage_since": iso_time(doing.since)}
         count = 0 if self.store.target(name) is Target.STOPPED else len(self.store.task_configs(name))
         tasks = [{"id": number} | self.task_status(TaskId(name, number), progress) for number in range(count)]
         judgement, reasons = health(self.store.target(name), connector, tasks, progress, name)

@@ -8,9 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-__all__ = ["State", "Status", "Target", "TaskId", "iso_time"]
+__all__ = ["CONNECTOR", "Progress", "State", "Status", "Target", "TaskId", "iso_time"]
+
+CONNECTOR: Final = -1
+"""Stands for the connector itself where there are the numbers of its tasks."""
 
 
 class Target(StrEnum):
@@ -90,6 +93,21 @@ class Status:
         if self.version == version or self.state is State.UNASSIGNED:
             return self
         return Status(State.RESTARTING, self.worker_id, restarts=self.restarts)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a task or a connector is doing now.
+
+    Attributes:
+        stage: The call of the plugin that goes on, or `waiting` between two calls.
+        since: When that began, seconds since 1970.
+        moved: When the task last moved records, seconds since 1970; None: not yet.
+    """
+
+    stage: str
+    since: float
+    moved: float | None
 
 
 def iso_time(seconds: float) -> str:

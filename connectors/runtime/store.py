@@ -24,6 +24,10 @@ def _topic_key(connector: str, topic: str) -> str:
     return f"{_TOPIC}{topic}:connector-{connector}"
 
 
+def _digest(value: Any) -> str:
+    return hashlib.blake2b(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), digest_size=6).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Who runs what.
@@ -105,8 +109,7 @@ class Store:
         if task not in known:
             configs = [self.config(connector)] if task is None else self.task_configs(connector)[task : task + 1]
             restarts = self.restarts(connector).get("connector" if task is None else str(task), 0)
-            text = orjson.dumps([configs, restarts], option=orjson.OPT_SORT_KEYS)
-            known[task] = hashlib.blake2b(text, digest_size=6).hexdigest()
+            known[task] = _digest([configs, restarts])
         return known[task]
 
     def connector_status(self, connector: str) -> Status | None:
@@ -127,9 +130,20 @@ class Store:
         """Store what a connector should do."""
         await self.configs.write(f"target-state-{connector}", {"state": target.value}, undo=True)
 
-    async def put_task_configs(self, connector: str, configs: list[dict[str, str]]) -> None:
-        """Store the task configurations of a connector; one record, so that they count all or not at all."""
-        await self.configs.write(f"task-{connector}", {"configs": configs})
+    async def put_task_configs(self, connector: str, configs: list[dict[str, str]], config: dict[str, str]) -> None:
+        """Store the task configurations of a connector; one record, so that they count all or not at all.
+
+        Args:
+            connector: The connector.
+            configs: One for each task.
+            config: The connector's configuration that they were made from.
+        """
+        await self.configs.write(f"task-{connector}", {"configs": configs, "of": _digest(config)})
+
+    def is_planned(self, connector: str) -> bool:
+        """Tell whether the task configurations were made from the connector's present configuration."""
+        entry = self.configs.data.get(f"task-{connector}")
+        return entry is not None and entry.get("of") in (None, _digest(self.config(connector)))
 
     async def put_placement(self, placement: Placement) -> None:
         """Store who runs what."""

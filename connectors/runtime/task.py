@@ -22,10 +22,10 @@ from connectors.api.errors import ConfigError, ConnectError, RetriableError
 from connectors.runtime.metrics import TaskMetrics
 from connectors.runtime.secrets import SECRETS
 from connectors.runtime.settings import WorkerSettings
-from connectors.runtime.state import State, TaskId
+from connectors.runtime.state import Progress, State, TaskId
 from connectors.runtime.threads import DaemonThread
 
-__all__ = ["EndedError", "Progress", "Report", "TaskRunner", "TaskSpec"]
+__all__ = ["EndedError", "Report", "TaskRunner", "TaskSpec"]
 
 log = logging.getLogger(__name__)
 
@@ -54,21 +54,6 @@ class TaskSpec:
 
 class EndedError(Exception):
     """The task has to end, through no fault of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What a task is doing now.
-
-    Attributes:
-        stage: The call of the plugin that goes on, or `waiting` between two calls.
-        since: When that began, seconds since 1970.
-        moved: When the task last moved records, seconds since 1970; None: not yet.
-    """
-
-    stage: str
-    since: float
-    moved: float | None
 
 
 class _HungError(Exception):

@@ -17,8 +17,7 @@ from yarl import URL
 
 from connectors.runtime.herder import Herder
 from connectors.runtime.rest.answers import RestError
-from connectors.runtime.state import TaskId
-from connectors.runtime.task import Progress
+from connectors.runtime.state import Progress, TaskId
 
 __all__ = ["Forwarder", "NotReachedError", "hops", "signed_text"]
 

@@ -95,11 +95,13 @@ class Restarts(BaseModel):
 
 
 class ConnectorState(BaseModel):
-    """The state of a connector itself."""
+    """The state of a connector itself; stage: the call of the plugin that goes on."""
 
     state: State
     worker_id: str
     trace: str = ""
+    stage: str = ""
+    stage_since: str = ""
 
 
 class TaskStatus(BaseModel):

@@ -90,6 +90,35 @@ def test_a_change_to_one_connector_restarts_no_other(workers: MakeWorker, unique
     assert worker.log.read_text().count("Starting ") == starts + 1
 
 
+def test_a_connector_lives_on_asks_for_other_tasks_and_fails_by_itself(
+    workers: MakeWorker, unique: str, tmp_path: Path
+) -> None:
+    worker, watch = workers(), tmp_path / "watched"
+    watch.write_text("1")
+    config = COUNTING | {"connector.class": "toys.WatchingSource", "topic": unique, "watch": str(watch)}
+    path = f"/connectors/{unique}"
+    assert worker.request("PUT", f"{path}/config", config | {"tasks.max": "3"})[0] == 201
+    worker.until(lambda: worker.states(unique) == ["RUNNING"] * 2)
+    started = worker.log.read_text().count("Starting ")
+    watch.write_text("3")
+    worker.until(lambda: worker.states(unique) == ["RUNNING"] * 4)
+    assert worker.log.read_text().count("Starting ") == started + 2  # the first task went on
+    watch.write_text("fail")
+    worker.until(lambda: worker.states(unique) == ["FAILED"] + ["RUNNING"] * 3)
+    assert "the file says so" in worker.get(f"{path}/status")[1]["connector"]["trace"]
+    watch.write_text("2")
+    assert worker.request("POST", f"{path}/restart")[0] == 204
+    worker.until(lambda: worker.states(unique) == ["RUNNING"] * 3)
+    assert worker.request("PUT", f"{path}/pause")[0] == 202
+    worker.until(lambda: worker.states(unique) == ["PAUSED"] * 3)
+    assert worker.request("PUT", f"{path}/resume")[0] == 202
+    worker.until(lambda: worker.states(unique) == ["RUNNING"] * 3)
+    assert worker.log.read_text().count("Starting ") == started + 2  # neither a restart nor a pause made a task anew
+    assert worker.request("PUT", f"{path}/stop")[0] == 204
+    worker.until(lambda: worker.states(unique) == ["STOPPED"])
+    assert watch.with_suffix(".log").read_text().split() == ["start", "stop"] * 3
+
+
 @pytest.mark.parametrize("where", ["plan", "start", "poll", "stop"])
 def test_a_plugin_that_hangs_blocks_nobody(workers: MakeWorker, unique: str, where: str) -> None:
     worker = workers()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -123,6 +124,43 @@ class CountingTask(SourceTask):
 
     def stop(self) -> None:
         return
+
+
+class WatchingSource(CountingSource):
+    """As many tasks as the file `watch` says, now; `fail` in it fails the connector. Its calls go to `<watch>.log`."""
+
+    @classmethod
+    def config(cls) -> ConfigDef:
+        return super().config().define("watch", Type.STRING, doc="The file.")
+
+    def start(self, props: Mapping[str, str]) -> None:
+        super().start(props)
+        self.file = Path(props["watch"])
+        self._note("start")
+        self.stopped = threading.Event()
+        self.seen = self.file.read_text()
+        threading.Thread(target=self._watch, args=(self.stopped,), daemon=True).start()
+
+    def _watch(self, stopped: threading.Event) -> None:
+        while not stopped.wait(0.05):
+            text = self.file.read_text()
+            if text != self.seen:
+                self.seen = text
+                if text == "fail":
+                    self.context.raise_error(OSError("the file says so"))
+                else:
+                    self.context.request_task_reconfiguration()
+
+    def task_configs(self, max_tasks: int) -> list[dict[str, str]]:
+        return [{**self.props, "task": str(number)} for number in range(int(self.seen))]
+
+    def stop(self) -> None:
+        self._note("stop")
+        self.stopped.set()
+
+    def _note(self, call: str) -> None:
+        with self.file.with_suffix(".log").open("a") as log:
+            log.write(f"{call}\n")
 
 
 class FileSink(SinkConnector):

@@ -7,8 +7,7 @@ import pytest
 
 from connectors.runtime.health import Health, health
 from connectors.runtime.restarts import Policy
-from connectors.runtime.state import Target, TaskId
-from connectors.runtime.task import Progress
+from connectors.runtime.state import Progress, Target, TaskId
 
 STARTED, PAUSED, STOPPED = Target.STARTED, Target.PAUSED, Target.STOPPED
 
