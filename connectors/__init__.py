@@ -4,6 +4,7 @@ from connectors.api.config import ConfigDef, ConfigValue, Importance, Password, 
 from connectors.api.connector import Connector, Task
 from connectors.api.converter import Converter
 from connectors.api.errors import ConfigError, ConnectError, DataError, FatalError, RetriableError
+from connectors.api.provider import ConfigProvider
 from connectors.api.record import Headers, RecordMetadata, SinkRecord, SourceRecord, TopicPartition
 from connectors.api.sink import SinkConnector, SinkTask
 from connectors.api.source import SourceConnector, SourceTask
@@ -12,6 +13,7 @@ from connectors.api.transform import Predicate, Transform
 __all__ = [
     "ConfigDef",
     "ConfigError",
+    "ConfigProvider",
     "ConfigValue",
     "ConnectError",
     "Connector",

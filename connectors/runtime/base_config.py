@@ -16,11 +16,13 @@ from connectors.api.validators import at_least, non_empty, one_of, regex_list
 from connectors.runtime.plugins import Kind, connector_class, converter_class, kind_of, transform_class
 from connectors.runtime.providers import resolve
 from connectors.runtime.secrets import SECRETS, is_secret, secret_values
+from connectors.runtime.topic_creation import check_groups
 
 __all__ = ["check", "definition", "plugin_props"]
 
 _TOPICS = ("topics", "topics.regex")
 _ANY = r"[\w.-]+"
+_GROUP = r"[^.]+"
 
 
 def _name(option: str, value: Any) -> None:
@@ -77,12 +79,18 @@ def _source() -> ConfigDef:
         ConfigDef()
         .define("offset.flush.interval.ms", Type.LONG, 1000, doc="How often offsets are stored, in ms.",
                 validator=at_least(1))
-        .define("topic.creation.default.partitions", Type.INT, 1, doc="Partitions of topics that are created.",
-                validator=at_least(1))
-        .define("topic.creation.default.replication.factor", Type.INT, -1,
-                doc="Replicas of topics that are created; -1: the broker's default.")
-        .define("topic.creation.default.<config>", Type.STRING, None, doc="Config of topics that are created.",
-                pattern=rf"topic\.creation\.default\.{_ANY}")
+        .define("topic.creation.groups", Type.LIST, (), doc="Groups of topics with options of their own, the first that"
+                " a topic belongs to counts; `default` is for all others.")
+        .define("topic.creation.<group>.include", Type.LIST, None, doc="Regular expressions of a group's topics.",
+                pattern=rf"topic\.creation\.{_GROUP}\.include")
+        .define("topic.creation.<group>.exclude", Type.LIST, None, doc="Those of topics that are not in it.",
+                pattern=rf"topic\.creation\.{_GROUP}\.exclude")
+        .define("topic.creation.<group>.partitions", Type.INT, 1, doc="Partitions of topics that are created; -1: the"
+                " broker's default.", pattern=rf"topic\.creation\.{_GROUP}\.partitions")
+        .define("topic.creation.<group>.replication.factor", Type.INT, -1, doc="Their replicas; -1: the broker's"
+                " default.", pattern=rf"topic\.creation\.{_GROUP}\.replication\.factor")
+        .define("topic.creation.<group>.<config>", Type.STRING, None, doc="Config of topics that are created.",
+                pattern=rf"topic\.creation\.{_GROUP}\.{_ANY}")
         .define("exactly.once.support", Type.STRING, "requested", validator=one_of("requested", "required"),
                 doc="required: records and offsets are written in transactions, each record counts once for consumers"
                 " with isolation.level=read_committed; requested: so where the worker says"
@@ -150,6 +158,7 @@ def check(props: Mapping[str, str]) -> tuple[type[Connector], list[ConfigValue]]
     _check_classes(checked, resolved)
     if issubclass(plugin, SourceConnector):
         _check_transactions(plugin, checked, plugin_props(plugin, resolved))
+        check_groups(checked, resolved)
     else:
         _check_topics(checked)
     for option, text in broken.items():

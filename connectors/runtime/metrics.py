@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -34,9 +36,13 @@ _LAST_ERROR = Gauge(
 )
 _STARTS = Counter("connect_task_startup_attempts_total", "Starts of the task here.", _LABELS, registry=REGISTRY)
 _FAILED = Counter("connect_task_startup_failure_total", "Starts that failed.", _LABELS, registry=REGISTRY)
+_RATIO_OF = {
+    "RUNNING": Gauge("connect_task_running_ratio", "Part of its time that the task ran.", _LABELS, registry=REGISTRY),
+    "PAUSED": Gauge("connect_task_pause_ratio", "Part of its time that it was paused.", _LABELS, registry=REGISTRY),
+}
 _OF_TASKS = (
     _READ, _SENT, _POLLED, _WRITTEN, _ERRORS, _DEAD, _RETRIES, _PUT, _LAG, _STATE, _READ_BYTES, _WRITE_BYTES, _POLL,
-    _ACTIVE, _PARTITIONS, _COMMITTED, _COMMIT, _NOT_COMMITTED, _LAST_ERROR, _STARTS, _FAILED,
+    _ACTIVE, _PARTITIONS, _COMMITTED, _COMMIT, _NOT_COMMITTED, _LAST_ERROR, _STARTS, _FAILED, *_RATIO_OF.values(),
 )  # fmt: skip
 
 _TABLE = (*_LABELS, "table")
@@ -111,6 +117,27 @@ class _Errors:
         self._last.set_to_current_time()
 
 
+class _Times:
+    """How long a task was in each state."""
+
+    def __init__(self) -> None:
+        self._begun = self._since = time.monotonic()
+        self._state = ""
+        self._spent: dict[str, float] = {}
+
+    def enter(self, state: str) -> None:
+        """Begin with a state."""
+        now = time.monotonic()
+        self._spent[self._state] = self._spent.get(self._state, 0.0) + now - self._since
+        self._state, self._since = state, now
+
+    def ratio(self, state: str) -> float:
+        """Return the part of the time, 0 to 1, that was spent in a state."""
+        now = time.monotonic()
+        spent = self._spent.get(state, 0.0) + (now - self._since if state == self._state else 0.0)
+        return spent / (now - self._begun) if now > self._begun else 0.0
+
+
 class TaskMetrics:
     """The series of one task."""
 
@@ -136,9 +163,13 @@ class TaskMetrics:
         self.not_committed = _NOT_COMMITTED.labels(*labels)
         self.starts = _STARTS.labels(*labels)
         self.failed_starts = _FAILED.labels(*labels)
+        self._times = _Times()
+        for state, gauge in _RATIO_OF.items():
+            gauge.labels(*labels).set_function(partial(self._times.ratio, state))
 
     def state(self, state: str) -> None:
         """Show a state, and no other."""
+        self._times.enter(state)
         connector, task = self._labels
         _STATE.remove_by_labels({"connector": connector, "task": task})
         _STATE.labels(*self._labels, state).set(1)

@@ -14,6 +14,7 @@ from connectors.api.config import ConfigDef
 from connectors.api.connector import Connector
 from connectors.api.converter import Converter
 from connectors.api.errors import ConfigError, did_you_mean
+from connectors.api.provider import ConfigProvider
 from connectors.api.sink import SinkConnector
 from connectors.api.source import SourceConnector
 from connectors.api.transform import Predicate, Transform
@@ -30,6 +31,7 @@ __all__ = [
     "kind_of",
     "plugin_options",
     "predicate_class",
+    "provider_class",
     "transform_class",
 ]
 
@@ -42,6 +44,7 @@ GROUPS = {
     "transforms": Transform,
     "predicates": Predicate,
 }
+"""What is listed as a plugin, as in Kafka Connect; config providers are not."""
 
 
 @cache
@@ -51,7 +54,7 @@ def _found(group: str) -> dict[str, EntryPoint]:
 
 def _load(group: str, point: EntryPoint) -> Any:
     plugin = point.load()
-    base = GROUPS[group]
+    base = GROUPS.get(group, ConfigProvider)
     if not (isinstance(plugin, type) and issubclass(plugin, base)):
         raise TypeError(f"{point.value} is no {base.__name__}")
     return plugin
@@ -197,6 +200,22 @@ def _by_path(name: str, known: list[str]) -> type[Connector]:
         near = did_you_mean(name, known) or did_you_mean(simple, known) or f"; there are {', '.join(known)}"
         raise ConfigError(f"Option connector.class: no connector {name}{near}", key="connector.class")
     return plugin
+
+
+def provider_class(name: str) -> type[ConfigProvider]:
+    """Return the config provider of a name, that of its entry point.
+
+    Raises:
+        ConfigError: There is none, or it cannot be loaded.
+    """
+    points = _found("config_providers")
+    if name not in points:
+        raise ConfigError(f"no config provider {name!r}; there are {', '.join(sorted(points))}")
+    try:
+        provider: type[ConfigProvider] = _load("config_providers", points[name])
+    except (ImportError, AttributeError, TypeError) as error:
+        raise ConfigError(f"config provider {name} cannot be loaded: {error}") from error
+    return provider
 
 
 def converter_class(option: str, name: str) -> type[Converter]:

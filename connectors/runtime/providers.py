@@ -1,6 +1,7 @@
 """References in configurations: resolved only where a plugin needs the value.
 
-`${env:NAME}`, `${file:PATH:KEY}` (a `.properties` file), `${directory:PATH:FILE}` (a file's whole content).
+`${env:NAME}`, `${file:PATH:KEY}` (a `.properties` file), `${directory:PATH:FILE}` (a file's whole content), and what
+other distributions bring by entry point.
 Source: Kafka Connect's `ConfigTransformer`, `EnvVarConfigProvider`, `FileConfigProvider`, `DirectoryConfigProvider`.
 """
 
@@ -8,18 +9,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from connectors.api.errors import ConfigError, did_you_mean
+from connectors.api.provider import ConfigProvider
+from connectors.runtime.plugins import provider_class
 
-__all__ = ["resolve"]
+__all__ = ["DirectoryProvider", "EnvironmentProvider", "FileProvider", "resolve"]
 
 _REFERENCE = re.compile(r"\$\{(\w+):([^}]*)\}")
 ENV_ALLOWED = "CONNECTORS_ENV_ALLOWLIST"
 FILE_ALLOWED = "CONNECTORS_FILE_ALLOWED_PATHS"
 DIRECTORY_ALLOWED = "CONNECTORS_DIRECTORY_ALLOWED_PATHS"
 _LARGEST = 1 << 20
+
+_made: dict[str, ConfigProvider] = {}
+"""The worker's providers, which may hold a connection."""
 
 Environment = Mapping[str, str]
 
@@ -46,46 +52,57 @@ def _resolved(option: str, text: str, env: Environment) -> str:
 
 
 def _value(option: str, found: re.Match[str], env: Environment) -> str:
-    provider, reference = found.groups()
-    if provider not in _PROVIDERS:
-        there = ", ".join(_PROVIDERS)
-        raise ConfigError(f"Option {option}: no config provider {provider!r}; there are {there}", key=option)
+    name, reference = found.groups()
     try:
-        return _PROVIDERS[provider](reference, env)
+        return _provider(name, env).get(reference)
     except ConfigError as error:
         raise ConfigError(f"Option {option}: {error}", key=option) from None
 
 
-def _variable(name: str, env: Environment) -> str:
-    allowed = env.get(ENV_ALLOWED)
-    if allowed and not re.fullmatch(allowed, name):
-        raise ConfigError(f"variable {name} may not be used ({ENV_ALLOWED} is {allowed})")
-    if name not in env:
-        known = [each for each in env if not allowed or re.fullmatch(allowed, each)]
-        raise ConfigError(f"the worker's environment has no variable {name}{did_you_mean(name, known)}")
-    return env[name]
+def _provider(name: str, env: Environment) -> ConfigProvider:
+    if env is not os.environ:
+        return provider_class(name)(env)
+    if name not in _made:
+        _made[name] = provider_class(name)(env)
+    return _made[name]
 
 
-def _property(reference: str, env: Environment) -> str:
-    path, key = _split(reference, "${file:PATH:KEY}")
-    entries = _entries(_read(path, env.get(FILE_ALLOWED), FILE_ALLOWED))
-    if key not in entries:
-        raise ConfigError(f"file {path} has no key {key}{did_you_mean(key, entries)}")
-    return entries[key]
+class EnvironmentProvider(ConfigProvider):
+    """`${env:NAME}`; `CONNECTORS_ENV_ALLOWLIST` is a regular expression of the variables that may be used."""
+
+    def get(self, reference: str) -> str:
+        """Return the value of a variable."""
+        allowed = self.environment.get(ENV_ALLOWED)
+        if allowed and not re.fullmatch(allowed, reference):
+            raise ConfigError(f"variable {reference} may not be used ({ENV_ALLOWED} is {allowed})")
+        if reference not in self.environment:
+            known = [each for each in self.environment if not allowed or re.fullmatch(allowed, each)]
+            near = did_you_mean(reference, known)
+            raise ConfigError(f"the worker's environment has no variable {reference}{near}")
+        return self.environment[reference]
 
 
-def _content(reference: str, env: Environment) -> str:
-    path, name = _split(reference, "${directory:PATH:FILE}")
-    if Path(name).name != name:
-        raise ConfigError(f"{name} is not the name of a file in {path}")
-    return _read(str(Path(path, name)), env.get(DIRECTORY_ALLOWED), DIRECTORY_ALLOWED)
+class FileProvider(ConfigProvider):
+    """`${file:PATH:KEY}` of a `.properties` file within `CONNECTORS_FILE_ALLOWED_PATHS`."""
+
+    def get(self, reference: str) -> str:
+        """Return the value of a key."""
+        path, key = _split(reference, "${file:PATH:KEY}")
+        entries = _entries(_read(path, self.environment.get(FILE_ALLOWED), FILE_ALLOWED))
+        if key not in entries:
+            raise ConfigError(f"file {path} has no key {key}{did_you_mean(key, entries)}")
+        return entries[key]
 
 
-_PROVIDERS: dict[str, Callable[[str, Environment], str]] = {
-    "env": _variable,
-    "file": _property,
-    "directory": _content,
-}
+class DirectoryProvider(ConfigProvider):
+    """`${directory:PATH:FILE}`, a file's whole content, within `CONNECTORS_DIRECTORY_ALLOWED_PATHS`."""
+
+    def get(self, reference: str) -> str:
+        """Return the content of a file."""
+        path, name = _split(reference, "${directory:PATH:FILE}")
+        if Path(name).name != name:
+            raise ConfigError(f"{name} is not the name of a file in {path}")
+        return _read(str(Path(path, name)), self.environment.get(DIRECTORY_ALLOWED), DIRECTORY_ALLOWED)
 
 
 def _split(reference: str, form: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
 
 from connectors.api.errors import ConnectError, FatalError, RetriableError
 from connectors.api.record import RecordMetadata, SourceRecord
@@ -22,6 +22,7 @@ from connectors.runtime.kafka_clients import client_options, overrides
 from connectors.runtime.source_context import SourceContext, StoredOffsets, Transactions
 from connectors.runtime.source_letters import Letter, SourceLetters
 from connectors.runtime.task import Report, TaskRunner, TaskSpec
+from connectors.runtime.topic_creation import topic_to_create
 
 __all__ = ["SourceTaskRunner"]
 
@@ -334,7 +335,8 @@ class SourceTaskRunner(TaskRunner):
         # Not kept: a client has threads and buffers of its own, and new topics are rare.
         admin = AdminClient(client_options(self.spec.settings, self.spec.task_id))
         existing = (await asyncio.to_thread(admin.list_topics, timeout=30)).topics
-        missing = [self._new_topic(topic) for topic in sorted(new) if self._prefix + topic not in existing]
+        wanted = [topic for topic in sorted(new) if self._prefix + topic not in existing]
+        missing = [topic_to_create(topic, self.spec.props, self._prefix) for topic in wanted]
         if missing:
             for topic, future in admin.create_topics(missing).items():
                 try:
@@ -343,12 +345,6 @@ class SourceTaskRunner(TaskRunner):
                     if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                         raise FatalError(f"topic {topic} could not be created: {error.args[0].str()}") from error
         self._known_topics |= new
-
-    def _new_topic(self, topic: str) -> NewTopic:
-        prefix = "topic.creation.default."
-        given = {k.removeprefix(prefix): v for k, v in self.spec.props.items() if k.startswith(prefix)}
-        partitions, replicas = int(given.pop("partitions", 1)), int(given.pop("replication.factor", -1))
-        return NewTopic(self._prefix + topic, partitions, replicas, config=given)
 
 
 _PRODUCER: dict[str, Any] = {

@@ -53,7 +53,7 @@ name: {name}
 config:
   connector.class: JsonLinesSink
   topics: {topic}
-  path: {path}
+  path: ${{scratch:{path}}}
   value.converter: json
   transforms: shout
   transforms.shout.type: Shout
@@ -95,13 +95,13 @@ def no_process_is_left() -> Iterator[None]:
 
 
 def test_run_moves_records_with_no_worker_and_goes_on_where_it_stopped(installed, kafka, tmp_path) -> None:
-    env = {**installed, "KAFKA_BOOTSTRAP_SERVERS": kafka}
+    env = {**installed, "KAFKA_BOOTSTRAP_SERVERS": kafka, "SCRATCH": str(tmp_path)}
     topic, out = f"ticks-{uuid4().hex[:8]}", tmp_path / "out.jsonl"
 
     def lines() -> list[dict[str, int]]:
         return [json.loads(line)["value"] for line in out.read_text().splitlines()] if out.exists() else []
 
-    sink = Process(tmp_path / "sink.yaml", SINK.format(name=f"s-{topic}", topic=topic, path=out), env)
+    sink = Process(tmp_path / "sink.yaml", SINK.format(name=f"s-{topic}", topic=topic, path=out.name), env)
     for count in (5, 8):
         source = Process(tmp_path / "source.yaml", SOURCE.format(name=topic, topic=topic, count=count), env)
         sink.until(lambda count=count: len(lines()) == count)
@@ -111,8 +111,8 @@ def test_run_moves_records_with_no_worker_and_goes_on_where_it_stopped(installed
 
 
 def test_run_ends_with_the_reason_where_a_task_fails(installed, kafka, tmp_path) -> None:
-    env = {**installed, "KAFKA_BOOTSTRAP_SERVERS": kafka}
-    text = SINK.format(name="s", topic="t", path=tmp_path / "no" / "such" / "folder")
+    env = {**installed, "KAFKA_BOOTSTRAP_SERVERS": kafka, "SCRATCH": str(tmp_path)}
+    text = SINK.format(name="s", topic="t", path="no/such/folder")
     run = Process(tmp_path / "sink.yaml", text, env)
     assert run.process.wait(60) == 1
     assert run.log.read_text().splitlines()[-1].startswith("Error: s-0 failed: FileNotFoundError: ")

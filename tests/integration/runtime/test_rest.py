@@ -257,6 +257,8 @@ def test_metrics_tell_of_running_and_failed_tasks_and_forget_those_that_left(one
         f'connect_worker_connector_task_count{{connector="{unique}-bad",status="failed"}} 1.0',
         f'connect_connector_status{{connector="{good}",state="RUNNING"}} 1.0',
         "connect_worker_rebalance_workers 1.0",
+        f'connect_task_running_ratio{{connector="{good}",task="0"}} 0.',
+        f'connect_task_pause_ratio{{connector="{good}",task="0"}} 0.0',
     ]:
         assert line in text, line
     assert f'state="UNASSIGNED",task="0"}} 1.0\nconnect_task_status{{connector="{good}"' not in text

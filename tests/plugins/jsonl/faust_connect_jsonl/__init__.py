@@ -5,7 +5,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from connectors import ConfigDef, DataError, SinkConnector, SinkTask, Transform, Type
+from connectors import ConfigDef, ConfigProvider, DataError, SinkConnector, SinkTask, Transform, Type
 
 
 class JsonLinesSink(SinkConnector):
@@ -55,3 +55,10 @@ class Shout(Transform):
     def apply(self, record):
         value = {name: each.upper() if isinstance(each, str) else each for name, each in record.value.items()}
         return replace(record, value=value)
+
+
+class ScratchProvider(ConfigProvider):
+    """`${scratch:FILE}`: the path of a file in the folder `SCRATCH`."""
+
+    def get(self, reference):
+        return f"{self.environment['SCRATCH']}/{reference}"
