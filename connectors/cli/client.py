@@ -13,12 +13,11 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from connectors.cli.errors import CONFLICT, FAILED, INVALID, NOT_FOUND, UNREACHABLE, CommandError, NoWorkerError
+from connectors.cli.errors import FAILED, NOT_FOUND, UNREACHABLE, USAGE, CommandError, NoWorkerError, refused
 
 __all__ = ["Client"]
 
-_CODES = {400: INVALID, 404: NOT_FOUND, 409: CONFLICT, 503: UNREACHABLE}
-_RETRIED = (409, 502, 503, 504)
+_CODES = {404: NOT_FOUND, 502: UNREACHABLE, 503: UNREACHABLE, 504: UNREACHABLE}
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _HINT = "start one with `connectors worker`, or say where it is with --url or CONNECTORS_URL"
 
@@ -58,7 +57,7 @@ class Client:
         """Make a request and return the JSON of the answer; None for an empty one.
 
         Raises:
-            CommandError: The worker refused (exit code 2 or 3) or cannot be reached (5).
+            CommandError: The worker refused (exit codes 1 to 4) or cannot be reached (5).
         """
         text, _headers = self._open(method, path, body)
         try:
@@ -91,7 +90,7 @@ class Client:
             with self._opener.open(request, timeout=self._limit_s()) as response:
                 return response.read(), response.headers
         except urllib.error.HTTPError as error:
-            raise _refusal(error) from None
+            raise _refusal(error, configuration=_is_configuration(method, path)) from None
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise NoWorkerError(f"No worker answers at {self.url} ({reason}); {_HINT}") from None
@@ -113,7 +112,7 @@ def _address(url: str) -> tuple[str, dict[str, str]]:
         bad = True
     if bad:
         # The address itself is not repeated: a password may be the very part that cannot be parsed.
-        raise CommandError("--url or CONNECTORS_URL is no address such as http://127.0.0.1:8083", INVALID)
+        raise CommandError("--url or CONNECTORS_URL is no address such as http://127.0.0.1:8083", USAGE)
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
@@ -125,15 +124,22 @@ def _trusting(ca: str) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca)
     except OSError as error:
-        raise CommandError(f"{ca} is no certificate that can be read: {error.strerror or error}", INVALID) from None
+        raise CommandError(f"{ca} is no certificate that can be read: {error.strerror or error}", USAGE) from None
 
 
-def _refusal(error: urllib.error.HTTPError) -> CommandError:
+def _is_configuration(method: str, path: str) -> bool:
+    """Tell whether what a request carries is a connector's configuration."""
+    return path.partition("?")[0].endswith(("/config", "/config/validate")) or (method, path) == ("POST", "/connectors")
+
+
+def _refusal(error: urllib.error.HTTPError, *, configuration: bool) -> CommandError:
     with error:
         message = _message(error) or f"HTTP {error.code} {error.reason}"
-    # Kafka Connect's workers say so with 409, and some versions with 500.
-    rebalance = error.code == 500 and "rebalance" in message
-    return CommandError(message, _CODES.get(error.code, FAILED), retriable=error.code in _RETRIED or rebalance)
+    # Kafka Connect tells a rebalance with 409, some versions with 500; what exists already is a 409 as well.
+    busy = error.code == 409 and ("Retry-After" in error.headers or "exists" not in message)
+    later = busy or error.code in (502, 503, 504) or (error.code == 500 and "rebalance" in message)
+    code = refused(message) if configuration and error.code == 400 else _CODES.get(error.code, FAILED)
+    return CommandError(message, code, retriable=later)
 
 
 def _message(error: urllib.error.HTTPError) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from connectors.cli.client import Client
-from connectors.cli.errors import INVALID, CommandError
+from connectors.cli.errors import USAGE, CommandError
 from connectors.cli.output import format_option, show
 from connectors.cli.secret import hide
 
@@ -70,5 +70,5 @@ def _pair(text: str) -> tuple[str, str]:
     key, sign, value = text.partition("=")
     if not sign or not key:
         # The text is not repeated: it may be a password.
-        raise CommandError("Options are given as KEY=VALUE", INVALID)
+        raise CommandError("Options are given as KEY=VALUE", USAGE)
     return key.strip(), value

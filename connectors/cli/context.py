@@ -10,7 +10,7 @@ import click
 from connectors.api.errors import did_you_mean
 from connectors.cli.client import Client
 from connectors.cli.contexts import Context, Contexts
-from connectors.cli.errors import INVALID, NOT_FOUND, CommandError
+from connectors.cli.errors import NOT_FOUND, USAGE, CommandError
 from connectors.cli.output import format_option, show
 
 __all__ = ["context"]
@@ -50,7 +50,7 @@ def set_(name: str, url: str, token_env: str | None, ca: str | None) -> None:
     shown = Client(url).url
     if "@" in url:
         message = "A context stores no password: name a variable with --token-env, or set CONNECTORS_URL"
-        raise CommandError(message, INVALID)
+        raise CommandError(message, USAGE)
     contexts = Contexts.load()
     contexts.known[name] = Context(shown, token_env, ca)
     contexts.current = name

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from connectors.cli.errors import INVALID, CommandError
+from connectors.cli.errors import USAGE, CommandError
 
 __all__ = ["Context", "Contexts"]
 
@@ -58,7 +58,7 @@ class Contexts:
         except FileNotFoundError:
             return cls()
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CommandError(f"{path} cannot be read ({error}); correct or remove it", INVALID) from None
+            raise CommandError(f"{path} cannot be read ({error}); correct or remove it", USAGE) from None
 
     def save(self) -> None:
         """Write them, for the user's eyes only."""

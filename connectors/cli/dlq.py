@@ -11,7 +11,7 @@ import click
 from connectors.api.errors import ConfigError
 from connectors.cli.client import Client
 from connectors.cli.dead_letters import Letter, Topic
-from connectors.cli.errors import INVALID, NOT_FOUND, CommandError
+from connectors.cli.errors import NOT_FOUND, USAGE, CommandError
 from connectors.cli.output import format_option, show
 from connectors.cli.selection import confirm
 from connectors.clients.kafka import KafkaSettings
@@ -125,7 +125,7 @@ def _settings() -> KafkaSettings:
     try:
         return KafkaSettings.from_env()
     except ConfigError as error:
-        raise CommandError(str(error), INVALID) from None
+        raise CommandError(str(error), USAGE) from None
 
 
 def _count(topic: Topic) -> int:

@@ -86,9 +86,9 @@ def main(ctx: click.Context, url: str | None) -> None:
     Exit codes:
       0  done
       1  failed
-      2  wrong usage, or a configuration that is not valid
+      2  wrong usage: of the command, of a file that cannot be read, or an option whose name nobody knows
       3  no such connector or plugin
-      4  the change conflicts with the state, such as offsets of a connector that is not stopped
+      4  a configuration that is not valid
       5  worker unreachable, or time is up
     """  # noqa: D301 - \b is for click: leave the lines as they are
     ctx.obj = _client(url)

@@ -9,7 +9,7 @@ import click
 
 from connectors.cli.client import Client
 from connectors.cli.control import each
-from connectors.cli.errors import INVALID, CommandError
+from connectors.cli.errors import USAGE, CommandError
 from connectors.cli.output import format_option, show
 from connectors.cli.selection import confirm, select, selection
 
@@ -89,16 +89,16 @@ def _wanted(
     ways = [any(part is not None for part in way) for way in (sink, source, (file,))]
     if sum(ways) != 1:
         raise CommandError(
-            "Give --topic, --partition and --offset; --source-partition and --source-offset; or -f", INVALID
+            "Give --topic, --partition and --offset; --source-partition and --source-offset; or -f", USAGE
         )
     if file is not None:
         entries = _json("the file", file.read())
         entries = entries.get("offsets") if isinstance(entries, dict) else entries
         if not isinstance(entries, list):
-            raise CommandError('The file holds no {"offsets": [...]}', INVALID)
+            raise CommandError('The file holds no {"offsets": [...]}', USAGE)
         return entries
     if None in (sink if ways[0] else source):
-        raise CommandError(f"{'--topic, --partition and --offset' if ways[0] else '--source-*'} go together", INVALID)
+        raise CommandError(f"{'--topic, --partition and --offset' if ways[0] else '--source-*'} go together", USAGE)
     if ways[0]:
         place: Any = {"kafka_topic": topic, "kafka_partition": partition}
         return [{"partition": place, "offset": {"kafka_offset": offset}}]
@@ -112,7 +112,7 @@ def _json(what: str, text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise CommandError(f"{what} is no JSON: {error}", INVALID) from None
+        raise CommandError(f"{what} is no JSON: {error}", USAGE) from None
 
 
 def _text(value: Any) -> str:

@@ -14,7 +14,7 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.resolver import VersionedResolver
 
-from connectors.cli.errors import INVALID, CommandError
+from connectors.cli.errors import USAGE, CommandError
 
 __all__ = ["STDIN", "parse"]
 
@@ -38,10 +38,10 @@ def parse(file: Path) -> list[Any]:
         data = sys.stdin.buffer.read() if file == STDIN else file.read_bytes()
         text = data.decode("utf-8-sig")
     except OSError as error:
-        raise CommandError(f"{file}: cannot be read: {error.strerror}", INVALID) from None
+        raise CommandError(f"{file}: cannot be read: {error.strerror}", USAGE) from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise CommandError(f"{file}:{line}: is not UTF-8", INVALID) from None
+        raise CommandError(f"{file}:{line}: is not UTF-8", USAGE) from None
     try:
         if file.suffix == ".json":
             return [_json(text)]
@@ -49,11 +49,11 @@ def parse(file: Path) -> list[Any]:
             return [_properties(file, text)]
         return list(_yaml().load_all(text))
     except json.JSONDecodeError as error:
-        raise CommandError(f"{file}:{error.lineno}: {error.msg}", INVALID) from None
+        raise CommandError(f"{file}:{error.lineno}: {error.msg}", USAGE) from None
     except YAMLError as error:
         _refuse_yaml(file, error)
     except RecursionError:
-        raise CommandError(f"{file}: nested too deeply", INVALID) from None
+        raise CommandError(f"{file}: nested too deeply", USAGE) from None
 
 
 def _json(text: str) -> Any:
@@ -87,7 +87,7 @@ def _refuse_yaml(file: Path, error: YAMLError) -> NoReturn:
     problem = getattr(error, "problem", None) or str(error)
     if isinstance(error, DuplicateKeyError):
         problem = problem.partition(" with value ")[0]  # both values follow, and may be passwords
-    raise CommandError(f"{file}{line}: {problem}", INVALID) from None
+    raise CommandError(f"{file}{line}: {problem}", USAGE) from None
 
 
 def _properties(file: Path, text: str) -> dict[str, str]:
@@ -97,10 +97,10 @@ def _properties(file: Path, text: str) -> dict[str, str]:
         found = _PAIR.fullmatch(line)
         if found is None:
             # The line is not repeated: it may be half of a password.
-            raise CommandError(f"{file}:{number}: no `key = value`", INVALID)
+            raise CommandError(f"{file}:{number}: no `key = value`", USAGE)
         key = _unescaped(found[1])
         if key in props:
-            raise CommandError(f"{file}:{number}: option {key} is there twice", INVALID)
+            raise CommandError(f"{file}:{number}: option {key} is there twice", USAGE)
         props[key] = _unescaped(found[2])
     return props
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import click
 
 from connectors.cli.client import Client
-from connectors.cli.errors import INVALID, NOT_FOUND, CommandError, NoWorkerError, summarise
+from connectors.cli.errors import INVALID, NOT_FOUND, CommandError, NoWorkerError, refused, summarise
 from connectors.cli.files import Deployment
 from connectors.cli.secret import HIDDEN, hide, scrub
 
@@ -68,7 +68,7 @@ def validation_errors(client: Client, each: Deployment, *, connect: bool = False
 
 def not_valid(errors: list[str]) -> CommandError:
     """Return the error that lists what validation found."""
-    return CommandError("\n  ".join(["not valid:", *errors]), INVALID)
+    return CommandError("\n  ".join(["not valid:", *errors]), refused("\n".join(errors)))
 
 
 def about(each: Deployment, error: CommandError) -> CommandError:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from connectors.api.errors import ConfigError, ConnectError
-from connectors.cli.errors import INVALID, CommandError
+from connectors.cli.errors import USAGE, CommandError, refused
 from connectors.cli.files import Deployment, read
 from connectors.cli.secret import scrub
 
@@ -37,7 +37,7 @@ def run(file: str, only: str | None, verbose: bool) -> None:
     try:
         asyncio.run(_run(deployment))
     except ConfigError as error:
-        raise CommandError(f"{file}: {scrub(str(error), deployment.config)}", INVALID) from None
+        raise CommandError(f"{file}: {scrub(str(error), deployment.config)}", refused(str(error))) from None
     except ConnectError as error:
         raise CommandError(scrub(str(error), deployment.config)) from None
 
@@ -58,6 +58,6 @@ def _one(deployments: list[Deployment], file: str, only: str | None) -> Deployme
     found: list[Any] = [each for each in deployments if only in (None, each.name)]
     if len(found) != 1:
         names = ", ".join(each.name for each in deployments)
-        raise CommandError(f"{file}: describes {names}; name one of them with --name", INVALID)
+        raise CommandError(f"{file}: describes {names}; name one of them with --name", USAGE)
     made: Deployment = found[0]
     return made

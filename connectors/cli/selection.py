@@ -10,7 +10,7 @@ import click
 
 from connectors.api.errors import did_you_mean
 from connectors.cli.client import Client
-from connectors.cli.errors import INVALID, NOT_FOUND, CommandError
+from connectors.cli.errors import NOT_FOUND, USAGE, CommandError
 
 __all__ = ["confirm", "is_broad", "select", "selection"]
 
@@ -42,9 +42,9 @@ def select(client: Client, names: tuple[str, ...], *, every: bool = False, faile
         CommandError: Nothing is selected (2), or a pattern matches nothing (3).
     """
     if every and names:
-        raise CommandError("Give names or --all, not both", INVALID)
+        raise CommandError("Give names or --all, not both", USAGE)
     if not (every or failed or names):
-        raise CommandError("Give names, patterns, --all or --failed", INVALID)
+        raise CommandError("Give names, patterns, --all or --failed", USAGE)
     # A plain name is not looked up: the request itself says whether it is there.
     known = client.names() if every or failed or any(_is_pattern(name) for name in names) else []
     chosen = known if not names else [match for name in names for match in _matches(name, known)]
@@ -61,7 +61,7 @@ def confirm(what: str, *, yes: bool) -> None:
     if yes:
         return
     if not click.get_text_stream("stdin").isatty():
-        raise CommandError(f"{what}: add --yes to say that it is meant", INVALID)
+        raise CommandError(f"{what}: add --yes to say that it is meant", USAGE)
     click.confirm(f"{what}?", abort=True, err=True)
 
 

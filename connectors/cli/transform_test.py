@@ -10,7 +10,7 @@ import click
 
 from connectors.api.errors import ConfigError
 from connectors.api.record import SinkRecord, SourceRecord
-from connectors.cli.errors import INVALID, CommandError
+from connectors.cli.errors import USAGE, CommandError, refused
 from connectors.cli.files import read
 from connectors.cli.secret import scrub
 
@@ -40,13 +40,13 @@ def transform_test(file: str, records: IO[str], topic: str) -> None:
 
     (deployment, *more) = read((file,))
     if more:
-        raise CommandError(f"{file}: describes {len(more) + 1} connectors, one is needed", INVALID)
+        raise CommandError(f"{file}: describes {len(more) + 1} connectors, one is needed", USAGE)
     try:
         props = resolve(deployment.config)
         kind = kind_of(connector_class(props.get("connector.class", "")))
         chain = Chain(props)
     except ConfigError as error:
-        raise CommandError(f"{file}: {scrub(str(error), deployment.config)}", INVALID) from None
+        raise CommandError(f"{file}: {scrub(str(error), deployment.config)}", refused(str(error))) from None
     failed = 0
     for number, given in _given(records):
         record = _record(kind, given, topic)
@@ -67,7 +67,7 @@ def _given(records: Iterable[str]) -> Iterable[tuple[int, Any]]:
             try:
                 yield number, json.loads(line)
             except ValueError as error:
-                raise CommandError(f"line {number} is no JSON: {error}", INVALID) from None
+                raise CommandError(f"line {number} is no JSON: {error}", USAGE) from None
 
 
 def _record(kind: str, given: Any, topic: str) -> Any:

@@ -30,7 +30,7 @@ def retried(call: Callable[[], T], deadline: float, *, patient: bool = True) -> 
         patient: Whether to wait also for a worker that does not answer at all.
 
     Raises:
-        CommandError: It failed for good, or the time is up.
+        CommandError: It failed for good, or the time is up (exit code 5).
     """
     pauses, started, told = _pauses(), time.monotonic(), False
     while True:
@@ -38,7 +38,10 @@ def retried(call: Callable[[], T], deadline: float, *, patient: bool = True) -> 
             return call()
         except CommandError as error:
             hopeless = not error.retriable or (not patient and isinstance(error, NoWorkerError))
-            if hopeless or time.monotonic() >= deadline:
+            if hopeless:
+                raise
+            if time.monotonic() >= deadline:
+                error.exit_code = UNREACHABLE
                 raise
             if not told and time.monotonic() - started > _QUIET_S:
                 # A long silence looks like a hang.

@@ -14,7 +14,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from connectors.cli import main
-from connectors.cli.errors import INVALID, NOT_FOUND
+from connectors.cli.errors import NOT_FOUND, USAGE
 from tests.unit.cli.conftest import FakeRest, start
 
 OPTION = "errors.deadletterqueue.topic.name"
@@ -90,7 +90,7 @@ def test_letters_are_shown_with_where_they_came_from_and_why(bench: Bench, argum
 
 def test_letters_go_back_as_they_were_and_only_once(bench: Bench) -> None:
     assert "3 letters" in bench.run("replay", "sink", "--dry-run").stdout
-    assert bench.run("replay", "sink").exit_code == INVALID
+    assert bench.run("replay", "sink").exit_code == USAGE
     assert "3 letters" in bench.run("replay", "sink", "--yes").stdout
     assert "0 letters" in bench.run("replay", "sink", "--yes").stdout
     found = bench.replayed(bench.source, 3)

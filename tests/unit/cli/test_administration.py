@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from connectors.cli.errors import INVALID, NOT_FOUND
+from connectors.cli.errors import NOT_FOUND, USAGE
 
 Cli = Callable[..., Result]
 
@@ -75,12 +75,12 @@ def test_dry_run_shows_old_and_new_and_changes_nothing(rest: Any, cli: Cli) -> N
     ],
 )
 def test_half_an_offset_is_wrong_usage(rest: Any, cli: Cli, options: list[str]) -> None:
-    assert cli("offsets", "set", "orders", *options).exit_code == INVALID
+    assert cli("offsets", "set", "orders", *options).exit_code == USAGE
     assert bodies(rest, "PATCH") == []
 
 
 def test_reset_needs_a_yes(rest: Any, cli: Cli) -> None:
-    assert cli("offsets", "reset", "orders").exit_code == INVALID
+    assert cli("offsets", "reset", "orders").exit_code == USAGE
     assert cli("offsets", "reset", "orders", "-y").stdout == "orders: offsets reset\n"
     assert bodies(rest, "DELETE") == [("/connectors/orders/offsets", None)]
 
@@ -107,7 +107,7 @@ def test_logger_level_is_set(rest: Any, cli: Cli) -> None:
     rest.planned = [(200, ["a.b", "a.b.c"])]
     assert cli("loggers", "set", "a.b", "debug", "--scope", "cluster").stdout == "a.b: DEBUG\na.b.c: DEBUG\n"
     assert bodies(rest, "PUT") == [("/admin/loggers/a.b?scope=cluster", {"level": "DEBUG"})]
-    assert cli("loggers", "set", "a.b", "chatty").exit_code == INVALID
+    assert cli("loggers", "set", "a.b", "chatty").exit_code == USAGE
 
 
 def test_config_is_patched(rest: Any, cli: Cli) -> None:
@@ -119,7 +119,7 @@ def test_config_is_patched(rest: Any, cli: Cli) -> None:
 
 def test_option_without_a_value_is_not_repeated(cli: Cli) -> None:
     result = cli("config", "set", "orders", "s3cret")
-    assert result.exit_code == INVALID
+    assert result.exit_code == USAGE
     assert "s3cret" not in result.output
 
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from connectors.cli import main
 from connectors.cli.client import Client
-from connectors.cli.errors import FAILED, INVALID, NOT_FOUND, UNREACHABLE, CommandError
+from connectors.cli.errors import FAILED, INVALID, NOT_FOUND, UNREACHABLE, USAGE, CommandError
 
 RUNNING = {"state": "RUNNING", "worker_id": "w"}
 
@@ -109,16 +109,16 @@ def test_every_connector_is_tried_and_the_failure_names_its_file(
     worker: Worker, run: Callable[..., Result], file: Path
 ) -> None:
     file.write_text("name: b\n---\nname: a\n")
-    worker.refusals["/connectors/b"] = CommandError("Unknown option x; did you mean y?", INVALID)
+    worker.refusals["/connectors/b"] = CommandError("Unknown option x; did you mean y?", USAGE)
     result = run("deploy", file)
-    assert result.exit_code == INVALID
+    assert result.exit_code == USAGE
     assert result.stdout == "a: created\n"
     assert result.stderr == f"Error: {file}: b: Unknown option x; did you mean y?\n"
 
 
 def test_validate_shows_all_errors(worker: Worker, run: Callable[..., Result], file: Path) -> None:
     result = run("validate", file)
-    assert result.exit_code == INVALID
+    assert result.exit_code == USAGE
     assert "did you mean topic?" in result.stderr
 
 
@@ -151,9 +151,9 @@ def test_target_states(worker: Worker, run: Callable[..., Result], command: str)
 
 def test_a_mistyped_command_or_option_is_wrong_usage(run: Callable[..., Result]) -> None:
     mistyped = run("deply")
-    assert mistyped.exit_code == INVALID
+    assert mistyped.exit_code == USAGE
     assert "did you mean deploy?" in mistyped.stderr
-    assert run("deploy", "--wiat", "x").exit_code == INVALID
+    assert run("deploy", "--wiat", "x").exit_code == USAGE
 
 
 def test_no_worker_is_one_sentence(run: Callable[..., Result]) -> None:

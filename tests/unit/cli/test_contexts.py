@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from connectors.cli import main
-from connectors.cli.errors import INVALID, NOT_FOUND
+from connectors.cli.errors import NOT_FOUND, USAGE
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_unknown_context_is_named_with_the_nearest(bare: Any) -> None:
 
 def test_password_in_an_address_is_refused(bare: Any, store: Path) -> None:
     result = bare("context", "set", "a", "http://ada:s3cret@h:1")
-    assert result.exit_code == INVALID
+    assert result.exit_code == USAGE
     assert "s3cret" not in result.output
     assert not store.exists()
 
@@ -78,5 +78,5 @@ def test_broken_file_is_named(bare: Any, store: Path) -> None:
     store.parent.mkdir()
     store.write_text("{")
     result = bare("list")
-    assert result.exit_code == INVALID
+    assert result.exit_code == USAGE
     assert str(store) in result.stderr

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.cli.errors import INVALID, CommandError
+from connectors.cli.errors import USAGE, CommandError
 from connectors.cli.files import read
 
 EXPECTED = {"name": "in", "connector.class": "MySqlBinlogSource", "tasks.max": "1", "x": "a,b"}
@@ -73,7 +73,7 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, name: str, text: str,
     with pytest.raises(CommandError) as caught:
         read((written(tmp_path, name, text),))
     assert words in caught.value.message
-    assert caught.value.exit_code == INVALID
+    assert caught.value.exit_code == USAGE
 
 
 def test_a_missing_file_and_an_empty_folder_are_named(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.cli.errors import INVALID, CommandError
+from connectors.cli.errors import USAGE, CommandError
 from connectors.cli.files import read
 
 
@@ -18,7 +18,7 @@ def config(folder: Path, name: str, text: str | bytes) -> dict[str, str]:
 def refused(folder: Path, name: str, text: str | bytes) -> str:
     with pytest.raises(CommandError) as caught:
         config(folder, name, text)
-    assert caught.value.exit_code == INVALID
+    assert caught.value.exit_code == USAGE
     return caught.value.message
 
 

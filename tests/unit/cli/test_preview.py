@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from connectors.cli import main
-from connectors.cli.errors import INVALID
+from connectors.cli.errors import INVALID, USAGE
 
 Cli = Callable[..., Result]
 
@@ -52,7 +52,7 @@ def test_dry_run_of_the_same_says_so(rest: Any, cli: Cli, tmp_path: Path) -> Non
 
 def test_dry_run_fails_with_what_is_not_valid(rest: Any, cli: Cli, tmp_path: Path) -> None:
     result = cli("deploy", written(tmp_path, FILE + "  topik: t\n"), "--dry-run")
-    assert result.exit_code == INVALID
+    assert result.exit_code == USAGE
     assert "did you mean topics?" in result.stderr
     assert any("connect=true" in path for _, path, _, _ in rest.requests)
 
@@ -61,7 +61,7 @@ def test_pruning_deletes_what_no_file_describes(rest: Any, cli: Cli, tmp_path: P
     rest.configs["old"] = {"name": "old"}
     file = written(tmp_path, FILE)
     assert "old: would be deleted" in cli("deploy", file, "--prune", "--dry-run").stdout
-    assert cli("deploy", file, "--prune").exit_code == INVALID
+    assert cli("deploy", file, "--prune").exit_code == USAGE
     assert "old" in rest.configs
     assert cli("deploy", file, "--prune", "--yes").exit_code == 0
     assert list(rest.configs) == ["a"]
@@ -106,11 +106,11 @@ def test_transforms_are_tried_without_a_worker(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "records"),
-    [(CHAIN, "{"), (CHAIN.replace("RegexRouter", "RegexRooter"), "{}"), ("name: a\n", "{}")],
+    ("text", "records", "code"),
+    [(CHAIN, "{", USAGE), (CHAIN.replace("RegexRouter", "RegexRooter"), "{}", INVALID), ("name: a\n", "{}", INVALID)],
     ids=["record", "transform", "class"],
 )
-def test_bad_chain_or_record_is_an_error(tmp_path: Path, text: str, records: str) -> None:
+def test_bad_chain_or_record_is_an_error(tmp_path: Path, text: str, records: str, code: int) -> None:
     result = CliRunner().invoke(main, ["transform-test", written(tmp_path, text)], input=records)
-    assert result.exit_code == INVALID
+    assert result.exit_code == code
     assert "Error: " in result.stderr

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from ruamel.yaml import YAML
 
 from connectors.cli import main
-from connectors.cli.errors import FAILED, INVALID, NOT_FOUND, UNREACHABLE
+from connectors.cli.errors import FAILED, NOT_FOUND, UNREACHABLE, USAGE
 from connectors.cli.secret import HIDDEN, hide, scrub
 
 RUNNING = {"state": "RUNNING", "worker_id": "w"}
@@ -98,7 +98,7 @@ def test_something_else_answers(rest: Any, cli: Cli) -> None:
 @pytest.mark.parametrize("url", ["localhost:8083", "ftp://h", "http://", "http://u:geheim@h:x", ""])
 def test_a_bad_address_is_wrong_usage(url: str) -> None:
     result = CliRunner().invoke(main, ["--url", url, "list"], env={"CONNECTORS_URL": None})
-    assert result.exit_code == INVALID
+    assert result.exit_code == USAGE
     assert "CONNECTORS_URL" in result.stderr
     assert "geheim" not in result.stderr
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from connectors.cli import main
-from connectors.cli.errors import CONFLICT, FAILED, INVALID, UNREACHABLE
+from connectors.cli.errors import FAILED, INVALID, UNREACHABLE, USAGE
 
 RUNNING = {"state": "RUNNING", "worker_id": "w"}
 STARTING = {"state": "UNASSIGNED", "worker_id": "w"}
@@ -76,14 +76,38 @@ def test_the_time_is_up(rest: Any, cli: Cli, tmp_path: Path) -> None:
 def test_an_invalid_configuration_prints_the_workers_lines(rest: Any, cli: Cli, tmp_path: Path) -> None:
     rest.sequence("b", [RUNNING, RUNNING])
     result = cli("deploy", written(tmp_path, "name: a\ntopik: x\n---\nname: b\n"), "--wait")
-    assert result.exit_code == INVALID
+    assert result.exit_code == USAGE
     assert "\nUnknown option topik; did you mean topics?\n" in result.stderr
     assert result.stdout == "b: created\nb: running\n", "the others are deployed and waited for all the same"
 
 
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [
+        (["Missing required option topic: Target topic."], INVALID),
+        (["Option tasks.max: 'two' is not a whole number of 32 bits"], INVALID),
+        (["Option connector.class: no connector CasandraSink; did you mean CassandraSink?"], INVALID),
+        (["Missing required option topic: Target topic.", "Unknown option topik; did you mean topic?"], USAGE),
+    ],
+)
+def test_a_configuration_that_is_not_valid_exits_with_4_and_a_mistyped_name_with_2(
+    rest: Any, cli: Cli, tmp_path: Path, lines: list[str], code: int
+) -> None:
+    text = "\n".join([f"The configuration has {len(lines)} error(s):", *lines])
+    rest.planned = [(400, {"error_code": 400, "message": text})]
+    result = cli("deploy", written(tmp_path, "name: a\n"))
+    assert (result.exit_code, lines[-1] in result.stderr) == (code, True)
+
+
+def test_what_exists_already_is_not_tried_again(rest: Any, cli: Cli, tmp_path: Path) -> None:
+    rest.planned = [(200, []), (409, {"error_code": 409, "message": "Connector a already exists"})]
+    result = cli("deploy", written(tmp_path, "name: a\n"), "--initial-state", "paused")
+    assert (result.exit_code, len(rest.requests)) == (FAILED, 2)
+
+
 def test_several_failures_are_summarised(rest: Any, cli: Cli, tmp_path: Path) -> None:
     result = cli("deploy", written(tmp_path, "name: a\ntopik: x\n---\nname: b\n---\nname: c\ntopik: x\n"))
-    assert result.exit_code == INVALID
+    assert result.exit_code == USAGE
     assert result.stderr.endswith("Error: 2 of 3 failed\n")
     assert list(rest.configs) == ["b"]
 
@@ -101,7 +125,7 @@ def test_an_answer_that_means_later_is_asked_again(
 def test_a_rebalance_that_does_not_end(rest: Any, cli: Cli, tmp_path: Path) -> None:
     rest.planned = [(409, {"error_code": 409, "message": "rebalance"})] * 99
     result = cli("deploy", written(tmp_path, "name: a\n"), "--timeout", "0.3")
-    assert result.exit_code == CONFLICT
+    assert result.exit_code == UNREACHABLE
     assert "rebalance" in result.stderr
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from connectors.cli.errors import INVALID, NOT_FOUND
+from connectors.cli.errors import NOT_FOUND, USAGE
 
 Cli = Callable[..., Result]
 
@@ -47,8 +47,8 @@ def test_patterns_choose_connectors(rest: Any, cli: Cli, arguments: list[str], p
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
-        ([], INVALID, "--all"),
-        (["--all", "orders"], INVALID, "not both"),
+        ([], USAGE, "--all"),
+        (["--all", "orders"], USAGE, "not both"),
         (["ordre*"], NOT_FOUND, "No connector matches ordre*; did you mean orders?"),
     ],
 )
@@ -72,7 +72,7 @@ def test_one_task_is_restarted(rest: Any, cli: Cli) -> None:
 
 def test_broad_delete_needs_a_yes_where_nobody_can_be_asked(rest: Any, cli: Cli) -> None:
     result = cli("delete", "orders*")
-    assert result.exit_code == INVALID
+    assert result.exit_code == USAGE
     assert "Delete 2 connectors (orders, orders-kudu): add --yes" in result.stderr
     assert asked(rest, "DELETE") == []
     assert cli("delete", "orders*", "--yes").exit_code == 0
