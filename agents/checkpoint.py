@@ -69,7 +69,8 @@ class Checkpoint:
             for part in parts:
                 self._write_rows(part, before)
             await self._stage.rows_idle.wait()
-        await self._commit([part for part in parts if not part.frozen])
+        # A stop ends this tick, but not a commit in its midst: the one of the revocation has to come behind it.
+        await asyncio.shield(self._commit([part for part in parts if not part.frozen]))
         self._stage.checkpoints.ended(time.monotonic() - begun, self._stage.rows_written - before_rows)
 
     async def revoke(self, numbers: Collection[int]) -> bool:

@@ -109,6 +109,16 @@ class TransactionalProducer(Producer):
         """Close the transaction to records that are handed over from now on."""
         self._sealed = True
 
+    def check_open(self) -> None:
+        """See that a transaction is open and takes records.
+
+        Raises:
+            AbortedError: A commit before did not end: what waits for the next transaction would be left out of this
+                one, though the ledgers count it as done.
+        """
+        if self._sealed:
+            raise AbortedError("the commit before did not end")
+
     def unseal(self) -> None:
         """Begin the next transaction with what waits for it."""
         self._sealed = False

@@ -62,7 +62,9 @@ class Transactions:
         """
         while True:
             await asyncio.sleep(self._interval_s)
-            await self.tick(stages)
+            # Cancelled, this loop ends, but not a commit in its midst: what the stages did since it was sealed waits
+            # in the producer, and the revocation that follows would pass it with its offsets.
+            await asyncio.shield(self.tick(stages))
 
     async def tick(self, stages: Iterable[Stage]) -> None:
         """Commit what the stages did since the last time."""
@@ -105,8 +107,7 @@ class Transactions:
             await self._producer.abort()
 
     async def _commit(self, parts: Parts) -> None:
-        offsets = _seal(parts)
-        self._producer.seal()
+        offsets = _seal(parts, self._producer)
         if not offsets and not self._producer.dirty:
             self._producer.unseal()
             return
@@ -119,8 +120,13 @@ class Transactions:
             part.ledger.committed = offset
 
 
-def _seal(parts: Parts) -> dict[tuple[Stage, AssignedPartition], int]:
-    """Write rows for what is in flight and return the offsets behind it. Without an await, so nothing slips in."""
+def _seal(parts: Parts, producer: TransactionalProducer) -> dict[tuple[Stage, AssignedPartition], int]:
+    """Write rows for what is in flight and return the offsets behind it. Without an await, so nothing slips in.
+
+    Raises:
+        AbortedError: The commit before it did not end.
+    """
+    producer.check_open()
     offsets: dict[tuple[Stage, AssignedPartition], int] = {}
     for stage, own in parts.items():
         for part in own:
@@ -131,6 +137,7 @@ def _seal(parts: Parts) -> dict[tuple[Stage, AssignedPartition], int]:
             position = part.ledger.position
             if position is not None and position != part.ledger.committed:
                 offsets[stage, part] = position
+    producer.seal()
     return offsets
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import confluent_kafka as ck
 import pytest
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, OffsetSpec
 from confluent_kafka.cimpl import NewTopic
 
 
@@ -36,7 +36,23 @@ class Bench:
     def topic(self, name: str, partitions: int = 1) -> str:
         full = self.unique + name
         self.admin.create_topics([NewTopic(full, partitions, 1)])[full].result()
+        self._wait_for_leaders(full, partitions)
         return full
+
+    def _wait_for_leaders(self, topic: str, partitions: int) -> None:
+        # A topic is announced a moment before its broker has taken it over.
+        wanted = {ck.TopicPartition(topic, number): OffsetSpec.latest() for number in range(partitions)}
+        end = time.monotonic() + 20
+        while True:
+            try:
+                for future in self.admin.list_offsets(wanted).values():
+                    future.result()
+            except ck.KafkaException:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.02)
+            else:
+                return
 
     def send(self, name: str, value: bytes | None, key: bytes | None = None, **options: Any) -> None:
         self.producer.produce(self.unique + name, value, key, **options)

@@ -130,6 +130,40 @@ async def test_transaction_holds_outputs_and_rows_of_all_that_its_offsets_pass(r
     assert len(rig.broker.committed) == 1, "nothing new, no transaction"
 
 
+async def test_stop_in_the_middle_of_a_commit_leaves_no_output_behind(rig: Rig) -> None:
+    await rig.start()
+    begun, go_on = threading.Event(), threading.Event()
+    commit = rig.broker.commit_transaction
+
+    def slow_commit(timeout: float) -> None:
+        begun.set()
+        go_on.wait(10)
+        commit(timeout)
+
+    rig.broker.commit_transaction = slow_commit  # type: ignore[method-assign]
+    rig.transactions._interval_s = 0
+    running = asyncio.create_task(rig.transactions.run([rig.stage]))
+    await rig.take(0)
+    assert await asyncio.to_thread(begun.wait, 10)
+    await rig.take(2)  # its output waits for the next transaction
+    running.cancel()
+    revoking = asyncio.create_task(rig.transactions.revoke({rig.stage: [0]}))
+    await settle()
+    go_on.set()
+    await asyncio.gather(running, revoking, return_exceptions=True)
+    assert [topics(each) for each in rig.broker.committed] == [[("out", b"0")], [("out", b"2")]]
+    assert rig.broker.offsets == [{0: 1}, {0: 3}]
+
+
+async def test_commit_after_one_that_did_not_end_gives_up_what_it_cannot_vouch_for(rig: Rig) -> None:
+    await rig.start()
+    await rig.take(0)
+    rig.producer.seal()
+    await rig.take(2)
+    await rig.transactions.revoke({rig.stage: [0]})
+    assert (rig.broker.committed, rig.broker.offsets, rig.broker.aborted) == ([], [], 1)
+
+
 async def test_row_is_cleared_together_with_its_output(monkeypatch: pytest.MonkeyPatch) -> None:
     done = asyncio.Event()
 
