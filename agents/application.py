@@ -42,8 +42,8 @@ __all__ = ["EnrichApp", "UsageError", "WorkerStoppedError", "create_app"]
 
 log = logging.getLogger(__name__)
 
-_SESSION_S: Final = 10.0
-_HEARTBEAT_S: Final = 3.0
+_SESSION_S: Final = 8.0
+_HEARTBEAT_S: Final = 2.0
 _POLL_INTERVAL_S: Final = 86_400.0
 
 

@@ -14,6 +14,7 @@ from agents.config_options import (
     CacheConfig,
     ExponentialRetry,
     FixedRetry,
+    KeyOrderConfig,
     RateLimitConfig,
     Strict,
     WatermarkConfig,
@@ -63,7 +64,7 @@ class StageConfig(Strict):
         format_options: Options of the format, those of the converter `goldengate-json`.
         partitions: Number of partitions if the input topic has to be created.
         mode: Order of the results: as they complete, or per partition as the input.
-        key_order: Whether records of equal keys run one after the other.
+        key_order: Whether records of equal keys run one after the other: Kafka's key, or fields of the rows.
         capacity: Requests in the stage at most.
         timeout_s: Seconds for one request, all attempts included; 0 for no limit.
         on_failure: What happens to a record whose request failed; by default dead-letter where there is a dead-letter
@@ -86,7 +87,7 @@ class StageConfig(Strict):
     format_options: dict[str, str] = Field(default_factory=dict)
     partitions: int = Field(4, ge=1)
     mode: Literal["unordered", "ordered"] = "unordered"
-    key_order: bool = False
+    key_order: bool | KeyOrderConfig = False
     capacity: int = Field(100, ge=1)
     timeout_s: float = Field(30.0, ge=0)
     on_failure: FailurePolicy | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -11,6 +11,7 @@ from agents.async_io.batch import AsyncBatchFunction
 from agents.async_io.event_time import TimeUnit
 from agents.async_io.limits import AdaptiveCapacity, RateLimit
 from agents.async_io.retry import RetryStrategy, exponential_backoff, fixed_delay
+from agents.message import Message
 from agents.names import load
 from connectors.api.errors import ConfigError
 
@@ -203,6 +204,28 @@ class WatermarkConfig(Strict):
         if self.timestamp == "header" and self.max_out_of_orderness_s:
             raise ValueError("max_out_of_orderness_s is in the watermarks of the stage before already")
         return self
+
+
+class KeyOrderConfig(Strict):
+    """Which records run one after the other: those with equal values in some fields.
+
+    Attributes:
+        fields: Names of fields of the rows; of a message with several rows the first one's count.
+    """
+
+    fields: list[str] = Field(min_length=1)
+
+    def key(self, message: Message) -> tuple[Any, ...] | None:
+        """Return the key of a message, or None where it has no rows: nothing waits for it then.
+
+        Raises:
+            DataError: The message has no usable rows.
+        """
+        rows = message.rows
+        if not rows:
+            return None
+        values = [rows[0].get(name) for name in self.fields]
+        return tuple(value if isinstance(value, Hashable) else repr(value) for value in values)
 
 
 class BatchConfig(Strict):

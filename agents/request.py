@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Hashable
 from typing import Any, Final
 
 from agents.async_io.queue import Entry, StreamElementQueue
@@ -32,9 +33,12 @@ class Request:
         row: Whether the pending table has it: ROW_NONE, ROW_WRITTEN or ROW_DELIVERED.
         event: Event time, where the stage has watermarks; see `agents.stage_time`.
         error: Why the record cannot be used at all, or None.
+        key: Requests of equal keys run one after the other; None for no order.
     """
 
-    __slots__ = ("accepted_at", "attempt", "entry", "error", "event", "left", "message", "partition", "passed", "row")
+    __slots__ = (
+        "accepted_at", "attempt", "entry", "error", "event", "key", "left", "message", "partition", "passed", "row",
+    )  # fmt: skip
 
     def __init__(self, partition: AssignedPartition, message: Message, accepted_at: float) -> None:
         self.partition = partition
@@ -47,6 +51,7 @@ class Request:
         self.row = ROW_NONE
         self.error: BaseException | None = None
         self.event: tuple[Any, int] | None = None
+        self.key: Hashable = None
 
     def pending_row(self, deadline_ms: int) -> PendingRow:
         """Return what the pending table keeps of the request: its input, never its result."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from functools import partial
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from agents.async_io.operator import AsyncWaitOperator
 from agents.async_io.queue import Entry, OrderedQueue, UnorderedQueue
 from agents.checkpoint_figures import CheckpointFigures
 from agents.config import StageConfig
+from agents.config_options import KeyOrderConfig
 from agents.formats import decoder
 from agents.json_log import place_of
 from agents.message import Message
@@ -94,6 +95,8 @@ class Stage:
             on_timeout=config.on_timeout,
             on_failure=config.failure_policy,
         )
+        order = config.key_order
+        self._key_of = order.key if isinstance(order, KeyOrderConfig) else _kafka_key if order else None
         marks = config.watermarks
         self.time = None if marks is None else StageTime(marks, self.operator, config.input)
         self._watch = watch()
@@ -211,12 +214,14 @@ class Stage:
         try:
             message = Message.decode(*place, headers, timestamp_ms, self._decode)
             event = None if self.time is None else self.time.event_of(message)
+            one_by_one = None if self._key_of is None else self._key_of(message)
         except DataError as error:
             request = Request(part, Message(*place, {}, headers, timestamp_ms), self._loop.time())
             request.error = error
             return request
         request = Request(part, message, self._loop.time())
         request.event = event
+        request.key = one_by_one
         request.passed = raw is None or message.value.get("isDdl") is True
         return request
 
@@ -226,7 +231,7 @@ class Stage:
 
     def _submit(self, part: AssignedPartition, request: Request) -> None:
         message = request.message
-        key = message.key if self.config.key_order else None
+        key = request.key
         if request.passed or request.error is not None:
             request.entry = self.operator.submit_done(
                 message, part.queue, key=key, context=request, error=request.error
@@ -381,3 +386,7 @@ class Stage:
         if not self.failed:
             self.failed = True
             self._fail(sentence)
+
+
+def _kafka_key(message: Message) -> Hashable:
+    return message.key

@@ -229,7 +229,9 @@ def _to_kafka(
             worker.delete(name)
     result = {kind: median(values) for kind, values in rates.items()}
     result |= _live(made, env, many, cursor, worker)
-    return result, {"source": round(max(peak, worker.process.rss_mb()))}
+    peak = max(peak, worker.process.rss_mb())
+    worker.process.stop()  # the next part starts a worker of the same name
+    return result, {"source": round(peak)}
 
 
 def _config(props: dict[str, str], topic: str) -> dict[str, str]:

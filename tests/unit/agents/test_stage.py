@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 import confluent_kafka as ck
+import orjson
 import pytest
 
 from agents.async_io.function import as_async_function
@@ -289,3 +291,54 @@ async def test_purged_row_does_not_end_the_checkpoints() -> None:
         await waiting
     assert rig.commits == []
     assert rig.failures == []
+
+
+def row(offset: int, **fields: Any) -> Any:
+    return record(offset, orjson.dumps(fields))
+
+
+async def test_key_order_by_fields_runs_rows_of_equal_values_one_after_the_other() -> None:
+    started: list[int] = []
+    done = asyncio.Event()
+
+    async def function(message: Any) -> list[Any]:
+        started.append(message.offset)
+        await done.wait()
+        return [message]
+
+    rig = await Rig(function, key_order={"fields": ["id", "kind"]}).start()
+    rig.stage.take(
+        0, [row(0, id=1, kind="a", n=1), row(1, id=1, kind="a", n=2), row(2, id=1, kind=["a"]), row(3, id=2)]
+    )
+    await settle()
+    assert started == [0, 2, 3]
+    done.set()
+    await settle()
+    assert started == [0, 2, 3, 1]
+
+
+async def test_partitions_take_turns_where_slots_are_few() -> None:
+    started: list[tuple[int, int]] = []
+    done = asyncio.Event()
+
+    async def function(message: Any) -> list[Any]:
+        started.append((message.partition, message.offset))
+        await done.wait()
+        return [message]
+
+    rig = await Rig(function, capacity=3).start()
+    rig.checkpoint.assign([1, 2])
+    await asyncio.gather(*rig.checkpoint._restoring)
+    for number in range(3):
+        rig.stage.take(number, [record(offset) for offset in range(100)])
+    for _ in range(20):
+        done.set()
+        await settle()
+        done.clear()
+        await settle()
+    counts = Counter(number for number, _ in started)
+    assert set(counts) == {0, 1, 2}
+    assert max(counts.values()) - min(counts.values()) <= 64  # what one takes in a turn
+    for number in range(3):
+        offsets = [offset for partition, offset in started if partition == number]
+        assert offsets == sorted(offsets)
