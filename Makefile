@@ -6,7 +6,7 @@ READY := .venv/.ready
 # Most tests wait for servers and workers more than they compute. `make test TWO=` runs them one by one.
 TWO ?= -n 2 --dist loadscope
 
-.PHONY: help demo test lint unit integration acceptance docs format bench bench-canal bench-debezium up down clean
+.PHONY: help demo test lint unit integration acceptance docs format bench bench-canal bench-debezium bench-flink up down clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,6 +55,14 @@ bench-canal: $(READY)  ## Measure the binlog source beside Canal
 bench-debezium: $(READY)  ## Measure the binlog source beside Debezium
 	$(BIN)/python -m benchmarks.peers.debezium $(ARGS)
 
+bench-flink: $(READY) .venv-flink/.ready  ## Measure the enrich stage beside PyFlink, in an environment of its own
+	$(BIN)/python -m benchmarks.async_io $(ARGS)
+
+.venv-flink/.ready:
+	$(PYTHON) -m venv .venv-flink
+	.venv-flink/bin/pip install --quiet 'apache-flink>=2.3,<2.4'
+	@touch $@
+
 up: $(READY)  ## Start the servers
 	$(BIN)/python -m stack up
 
@@ -62,7 +70,7 @@ down: $(READY)  ## Stop the servers
 	$(BIN)/python -m stack down
 
 clean: down  ## Stop the servers, delete data and environment
-	rm -rf .venv .stack
+	rm -rf .venv .venv-flink .stack
 
 $(READY): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 ..."; exit 1; }

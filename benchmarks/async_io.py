@@ -12,7 +12,8 @@ task for each record; the same with a put into and a delete from a table for eac
 after a quarter of the records, being slow. The straggler ratio compares the stage at capacity 100, one look-up of 2 s
 in 1000, with bare asyncio under the same look-ups. Recovery is the time from the start of a process to its first
 call, after kill -9 of one that had 1000 requests pending. Look-ups in Redis and Cassandra are not cached.
-Not measured here: memory over ten minutes, and PyFlink.
+`--minutes 10` watches the memory for so long. Where PyFlink is installed (`make bench-flink`) the same look-up runs
+there, without Kafka around it, and the ratio is told.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from cassandra.concurrent import execute_concurrent_with_args
 
 import stack
 from benchmarks.measure import Bench, Run, bench, median, options, report
+from benchmarks.peers import flink
 from examples.pojo.servers import Servers
 
 _DIMENSIONS: Final = 4000
@@ -133,9 +135,10 @@ def main() -> int:
         made.fill(source, _values(chosen.records))
         with _dimensions(servers, made.unique) as keyspace:
             runs, controls = _measure(made, source, chosen.records, chosen.repeat, _variants(made.unique, keyspace))
+        peer = _pyflink(made.folder, min(chosen.records, 20_000), chosen.repeat) if flink.installed() else {}
         recovery = _recovery(made, source)
         memory = _memory(made, source, chosen.records, chosen.minutes)
-    _report(runs, controls, recovery, memory, load)
+    _report(runs, controls, peer, recovery, memory, load)
     return 0
 
 
@@ -209,6 +212,17 @@ def _measure(
             label = f"{name.replace(' ', '-')}{number}"
             runs.setdefault(name, []).append(_stage(made, source, records, label, variant))
     return runs, controls
+
+
+def _pyflink(folder: Path, records: int, repeat: int) -> dict[int, tuple[float, float]]:
+    """Records per second and CPU µs per record by capacity."""
+    figures = {}
+    for capacity in (100, 1000):
+        _say(f"PyFlink, capacity {capacity}")
+        laps = [flink.run_job(folder, records, capacity) for _ in range(repeat)]
+        rates, cpu = [lap["records_per_s"] for lap in laps], [lap["cpu_us_per_record"] for lap in laps]
+        figures[capacity] = median(rates), median(cpu)
+    return figures
 
 
 def _say(what: str) -> None:
@@ -324,6 +338,7 @@ def _wait(condition: Any, what: str, limit_s: float = 60.0) -> None:
 def _report(
     runs: dict[str, list[Run]],
     controls: dict[str, list[float]],
+    peer: dict[int, tuple[float, float]],
     recovery: float,
     memory: list[float],
     load: float,
@@ -342,6 +357,11 @@ def _report(
         ("straggler / bare asyncio with stragglers", f"{ratio:.0%}"),
         ("recovery after kill -9", f"{recovery:.1f} s"),
     ]
+    for capacity, (rate, micros) in peer.items():
+        own = rates["unordered" if capacity == 1000 else f"capacity {capacity}"]
+        rows.append(
+            (f"PyFlink, capacity {capacity}", f"{rate:,.0f} records/s, {micros:.0f} µs CPU; {own / rate:.1f} x")
+        )
     if memory:
         rows.append(("RSS at each tenth of the time", ", ".join(f"{each:.0f}" for each in memory) + " MB"))
     keys = {"stock": "faust_stock", "table": "table_per_request"}
@@ -355,6 +375,7 @@ def _report(
         "rss_mb": rss,
         "memory_mb": [round(each) for each in memory],
     }
+    result |= {f"pyflink_{capacity}_records_per_s": round(rate) for capacity, (rate, _) in peer.items()}
     report(rows, result, load)
 
 
