@@ -19,7 +19,7 @@ from pyflink.common import Time, Types
 from pyflink.datastream import AsyncDataStream, AsyncFunction, StreamExecutionEnvironment
 
 
-class LookUp(AsyncFunction):
+class LookUp(AsyncFunction):  # type: ignore[misc]
     """Sleeps, and tells how fast."""
 
     def __init__(self, file: str) -> None:
