@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from connectors.api.connector import Connector, Props, Task
+from connectors.api.errors import DataError
 from connectors.api.record import RecordMetadata, SourceRecord
 
 __all__ = ["OffsetStorageReader", "SourceConnector", "SourceTask", "SourceTaskContext", "TransactionContext"]
@@ -80,6 +81,11 @@ class SourceConnector(Connector):
         del props
         return False
 
+    @classmethod
+    def signals(cls) -> tuple[str, ...]:
+        """Return the types of messages that users may send to the running tasks; see `SourceTask.signal`."""
+        return ()
+
     def alter_offsets(
         self, props: Mapping[str, str], offsets: list[tuple[dict[str, Any], dict[str, Any] | None]]
     ) -> Any:
@@ -134,6 +140,19 @@ class SourceTask(Task):
     def commit(self) -> Any:
         """Learn that offsets were stored."""
         return
+
+    def signal(self, kind: str, data: Mapping[str, Any]) -> Any:
+        """Take a message from a user; called between two polls.
+
+        Args:
+            kind: One of the connector's `signals`.
+            data: What came with it.
+
+        Raises:
+            DataError: It makes no sense; the sentence is logged, and the task goes on.
+        """
+        del data
+        raise DataError(f"a signal {kind} means nothing to this source")
 
     def commit_record(self, record: SourceRecord, metadata: RecordMetadata | None) -> Any:
         """Learn that a record was acknowledged; `metadata` is None where it was filtered out or skipped."""

@@ -37,6 +37,7 @@ class _Lazy(click.Group):
         "restart": ("control", "restart"),
         "resume": ("control", "resume"),
         "run": ("run", "run"),
+        "signal": ("signal", "signal"),
         "status": ("status", "status"),
         "stop": ("control", "stop"),
         "topics": ("admin", "topics"),

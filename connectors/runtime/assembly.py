@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from connectors.api.errors import ConnectError, FatalError
 from connectors.api.sink import SinkTask
@@ -88,6 +89,12 @@ class Assembly:
         await self._stop(leaving)
         for task in leaving:
             forget(*task)
+
+    def signal(self, connector: str, kind: str, data: dict[str, Any]) -> None:
+        """Hand a user's message to the tasks of a connector that run here."""
+        for task, running in self._tasks.items():
+            if task.connector == connector:
+                running.runner.signal(kind, data)
 
     def progress(self) -> dict[TaskId, Progress]:
         """Return what the tasks here are doing."""

@@ -28,7 +28,7 @@ from connectors.runtime.restarts import Restarts
 from connectors.runtime.session import SessionKeys
 from connectors.runtime.settings import WorkerSettings
 from connectors.runtime.state import CONNECTOR, Progress, State, Status, Target, TaskId, iso_time
-from connectors.runtime.store import Store
+from connectors.runtime.store import SIGNAL, Store
 
 __all__ = ["Herder"]
 
@@ -115,6 +115,11 @@ class Herder(Service):  # type: ignore[misc]
     def _changed(self, key: str) -> None:
         if key.startswith(_LOGGER):
             self._set_logger(key.removeprefix(_LOGGER))
+        elif key.startswith(SIGNAL):
+            name = key.removeprefix(SIGNAL)
+            signal = self.store.signal(name)
+            if signal is not None:
+                self._assembly.signal(name, *signal)
         self._wake.set()
 
     def _wake_in(self, seconds: float) -> None:

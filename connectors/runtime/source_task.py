@@ -70,6 +70,7 @@ class SourceTaskRunner(TaskRunner):
         self._stored = stored
         self._transactions: Transactions | None = None
         self._inflight: deque[_Sent] = deque()
+        self._signals: deque[tuple[str, dict[str, Any]]] = deque()
         self._offsets: dict[str, Any] = {}
         self._known_topics: set[str] = set()
         self._cut = False
@@ -109,8 +110,21 @@ class SourceTaskRunner(TaskRunner):
         if self.failure is None:
             self.failure = FatalError(f"topic {record.topic}: Kafka refused a record: {error.str()}")
 
+    def signal(self, kind: str, data: dict[str, Any]) -> None:
+        """Hand a user's message to the plugin before the next poll; from any thread."""
+        self._signals.append((kind, data))
+
+    async def _take_signals(self) -> None:
+        while self._signals:
+            kind, data = self._signals.popleft()
+            try:
+                await self.call(self.task.signal, kind, data)
+            except ConnectError as error:
+                log.warning("%s: signal %s: %s", self.spec.task_id, kind, error)
+
     async def step(self) -> None:
         """Poll once, produce what came, store offsets when it is time."""
+        await self._take_signals()
         records = await self._poll()
         if records:
             self.metrics.polled.inc(len(records))

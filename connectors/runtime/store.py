@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -14,10 +15,11 @@ from connectors.runtime.settings import WorkerSettings
 from connectors.runtime.state import State, Status, Target, TaskId
 from tables.compacted import CompactedTopic
 
-__all__ = ["Placement", "Store"]
+__all__ = ["SIGNAL", "Placement", "Store"]
 
 
-_TOPIC = "status-topic-"
+SIGNAL: Final = "signal-"
+_TOPIC: Final = "status-topic-"
 
 
 def _topic_key(connector: str, topic: str) -> str:
@@ -48,7 +50,7 @@ class Store:
 
     Keys are Kafka Connect's (`connector-<c>`, `target-state-<c>`, `task-<c>`, `status-connector-<c>`,
     `status-task-<c>-<n>`, `status-topic-<t>:connector-<c>`, `session-key`, `logger-cluster-<l>`, offsets under
-    `["<c>", {partition}]`), plus `placement` and `restart-<c>`.
+    `["<c>", {partition}]`), plus `placement`, `restart-<c>` and `signal-<c>`.
 
     Args:
         settings: The worker's settings.
@@ -156,9 +158,19 @@ class Store:
         counts |= {part: counts.get(part, 0) + 1 for part in parts}
         await self.configs.write(f"restart-{connector}", counts, undo=True)
 
+    async def put_signal(self, connector: str, kind: str, data: dict[str, Any]) -> None:
+        """Send a message to the tasks of a connector that run now; no effect on those that start later."""
+        await self.configs.write(f"{SIGNAL}{connector}", {"type": kind, "data": data, "at": time.time_ns()})
+
+    def signal(self, connector: str) -> tuple[str, dict[str, Any]] | None:
+        """Return the last message to a connector's tasks."""
+        entry = self.configs.data.get(f"{SIGNAL}{connector}")
+        return None if entry is None else (entry["type"], entry["data"])
+
     async def delete(self, connector: str) -> None:
         """Remove a connector. Its offsets stay, as in Kafka Connect."""
-        for key in (f"connector-{connector}", f"target-state-{connector}", f"task-{connector}", f"restart-{connector}"):
+        for kind in ("connector-", "target-state-", "task-", "restart-", SIGNAL):
+            key = f"{kind}{connector}"
             if key in self.configs.data:
                 await self.configs.write(key, None, undo=True)
 

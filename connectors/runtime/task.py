@@ -109,6 +109,10 @@ class TaskRunner(ABC):
         """The topics that the task has used so far, without the prefix; may be asked from any thread."""
         return set()
 
+    def signal(self, kind: str, data: dict[str, Any]) -> None:
+        """Take a user's message to the plugin, from any thread. Sinks have none."""
+        log.warning("%s takes no signals: %s %s is dropped", self.spec.task_id, kind, data)
+
     def start(self, *, paused: bool = False) -> None:
         """Start the thread."""
         self._paused = paused

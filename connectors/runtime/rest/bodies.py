@@ -88,6 +88,13 @@ class Level(_Body):
     level: Annotated[str, BeforeValidator(_level), WithJsonSchema({"type": "string", "enum": list(LEVELS)})]
 
 
+class Signal(_Body):
+    """A message to the running tasks of a source."""
+
+    type: Annotated[str, Field(min_length=1, max_length=100)]
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
 class SourceOffset(_Body):
     """An offset of a source; null forgets it."""
 

@@ -9,9 +9,11 @@ from typing import Any
 from aiohttp import web
 
 from connectors.api.errors import RetriableError
+from connectors.api.source import SourceConnector
 from connectors.runtime.offsets import Pairs
+from connectors.runtime.plugins import connector_class
 from connectors.runtime.rest.answers import RestError, answer
-from connectors.runtime.rest.bodies import AlterOffsets, SinkOffset, SourceOffset, checked, read
+from connectors.runtime.rest.bodies import AlterOffsets, Signal, SinkOffset, SourceOffset, checked, read
 from connectors.runtime.rest.context import Context
 from connectors.runtime.state import State, Target
 
@@ -70,6 +72,21 @@ class Control:
         async with self._context.locks[task.connector]:
             await self._store.request_restart(task.connector, [str(task.number)])
         return web.Response(status=204)
+
+    async def signal(self, request: web.Request) -> web.Response:
+        """Send a message to the running tasks of a source, such as `execute-snapshot` (ours, not Kafka Connect's)."""
+        name = self._context.known(request)
+        given = await read(request, Signal)
+        config = self._store.config(name) or {}
+        plugin = connector_class(config.get("connector.class", ""))
+        known = plugin.signals() if issubclass(plugin, SourceConnector) else ()
+        if given.type not in known:
+            there = f"it takes {', '.join(known)}" if known else "it takes none"
+            raise RestError(400, f"Field type: {plugin.__name__} knows no signal {given.type}; {there}")
+        if not self._context.herder.any_runs(name):
+            raise RestError(409, f"No task of connector {name} runs now", {"Retry-After": "1"})
+        await self._store.put_signal(name, given.type, given.data)
+        return web.Response(status=202)
 
     async def topics(self, request: web.Request) -> web.Response:
         """List the topics that a connector has used (KIP-558)."""

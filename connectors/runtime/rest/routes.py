@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from connectors.runtime.rest import models
-from connectors.runtime.rest.bodies import AlterOffsets, CreateConnector, Level, Options, Patch
+from connectors.runtime.rest.bodies import AlterOffsets, CreateConnector, Level, Options, Patch, Signal
 from connectors.runtime.rest.connectors import Connectors
 from connectors.runtime.rest.context import Context
 from connectors.runtime.rest.control import Control
@@ -84,6 +84,7 @@ def _control(control: Control) -> list[Route]:
         Route("PUT", f"{_ONE}/pause", control.pause, {202: None}, (404,), **_CHANGE),
         Route("PUT", f"{_ONE}/resume", control.resume, {202: None}, (404,), **_CHANGE),
         Route("PUT", f"{_ONE}/stop", control.stop, {204: None}, (404,), **_CHANGE),
+        Route("POST", f"{_ONE}/signals", control.signal, {202: None}, (404, 409), body=Signal, **_CHANGE),
         Route("GET", f"{_ONE}/topics", control.topics, {200: dict[str, models.Topics]}),
         Route("PUT", f"{_ONE}/topics/reset", control.reset_topics, {202: None}, (404,), **_CHANGE),
         Route("GET", offsets, control.offsets, {200: models.OffsetsAnswer}, (404,)),

@@ -6,6 +6,7 @@ from connectors.api.config import ConfigDef, ConfigValue
 from connectors.api.connector import Props
 from connectors.api.errors import ConfigError
 from connectors.api.source import SourceConnector
+from connectors.sources.mysql.incremental import SIGNALS
 from connectors.sources.mysql.options import CONFIG, check_together, read_settings
 from connectors.sources.mysql.preflight import inspect
 from connectors.sources.mysql.queries import queries
@@ -25,6 +26,11 @@ class MySqlBinlogSource(SourceConnector):
         """Return whether transactions make it exactly once: every batch ends with the offset behind it."""
         del props
         return True
+
+    @classmethod
+    def signals(cls) -> tuple[str, ...]:
+        """Return what may be asked for: snapshots of single tables while streaming goes on."""
+        return SIGNALS
 
     @classmethod
     def task_class(cls) -> type[MySqlBinlogTask]:

@@ -1,4 +1,4 @@
-"""Snapshots of single tables while streaming goes on, started by a row in the signal table.
+"""Snapshots of single tables while streaming goes on, started over REST or by a row in the signal table.
 
 A table is read in chunks. While the stream goes from before a chunk's SELECT to the binlog position after it, every row
 that the stream shows is taken off the chunk, for the stream has a state of it that is as new or newer; what is left is
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -25,7 +26,9 @@ from connectors.sources.mysql.position import Position
 from connectors.sources.mysql.preflight import Server, latest
 from connectors.sources.mysql.updates import Change
 
-__all__ = ["IncrementalSnapshot", "Stream"]
+__all__ = ["SIGNALS", "IncrementalSnapshot", "Stream"]
+
+SIGNALS: Final = ("execute-snapshot", "stop-snapshot", "pause-snapshot", "resume-snapshot")
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +86,7 @@ class IncrementalSnapshot:
         self._address = address
         self._connection: Any = None
         self._chunk: _Chunk | None = None
+        self._posted: deque[tuple[str, Mapping[str, Any]]] = deque()
         state = state or {}
         self._tables = [(str(database), str(name)) for database, name in state.get("tables", ())]
         self._after: list[str] | None = state.get("after")
@@ -92,7 +96,7 @@ class IncrementalSnapshot:
     @property
     def active(self) -> bool:
         """Whether there is something to read."""
-        return bool(self._tables) and not self._paused
+        return bool(self._posted) or (bool(self._tables) and not self._paused)
 
     @property
     def state(self) -> dict[str, Any] | None:
@@ -102,6 +106,15 @@ class IncrementalSnapshot:
         tables = [list(table) for table in self._tables]
         return {"tables": tables, "after": self._after, "rows": self._rows, "paused": self._paused}
 
+    @property
+    def posted(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Signals that were not carried out yet."""
+        return list(self._posted)
+
+    def post(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Take a signal from another thread; the next step carries it out."""
+        self._posted.append((kind, data))
+
     def signal(self, rows: Sequence[Change]) -> None:
         """Take the rows that were inserted into the signal table; what is no signal is logged."""
         for row in rows:
@@ -109,9 +122,17 @@ class IncrementalSnapshot:
                 continue
             values = orjson.loads(row.row)
             try:
-                self._carry_out(str(values["type"]), orjson.loads(values.get("data") or "{}"))
+                kind, data = str(values["type"]), orjson.loads(values.get("data") or "{}")
             except (*_UNREADABLE, KeyError) as error:
                 logger.warning("signal %r is not carried out: %s", values, error)
+            else:
+                self._obey(kind, data)
+
+    def _obey(self, kind: str, data: Mapping[str, Any]) -> None:
+        try:
+            self._carry_out(kind, data)
+        except (*_UNREADABLE, KeyError) as error:
+            logger.warning("signal %s %r is not carried out: %s", kind, data, error)
 
     def _carry_out(self, kind: str, data: Mapping[str, Any]) -> None:
         if kind == "execute-snapshot":
@@ -151,6 +172,11 @@ class IncrementalSnapshot:
         Raises:
             RetriableError: The server is out of reach.
         """
+        if self._posted:
+            while self._posted:
+                self._obey(*self._posted.popleft())
+            stream.store()  # a snapshot that was asked for is not forgotten
+            return True
         if self._chunk is None:
             self._read()
             return True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
@@ -55,6 +57,7 @@ class MySqlBinlogTask(SourceTask):
         self._clock_us = 0
         self._history: SchemaHistory | None = None
         self._incremental: dict[str, Any] | None = None
+        self._signals: deque[tuple[str, Mapping[str, Any]]] = deque()
         self._unstored = False
 
     def start(self, props: Props) -> None:
@@ -114,6 +117,13 @@ class MySqlBinlogTask(SourceTask):
             self._lost = True
             raise
 
+    def signal(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Begin, stop, pause or resume snapshots of single tables; during a first snapshot it waits for its end."""
+        if isinstance(self._reader, BinlogReader) and self._reader.incremental is not None:
+            self._reader.incremental.post(kind, data)
+        else:
+            self._signals.append((kind, data))
+
     def stop(self) -> None:
         """End the reader thread."""
         if self._reader is not None:
@@ -134,6 +144,7 @@ class MySqlBinlogTask(SourceTask):
             self._position = reader.position
         if isinstance(reader, BinlogReader) and reader.incremental is not None:
             self._incremental = reader.incremental.state
+            self._signals += reader.incremental.posted
         reader.stop()
         self._reader = None
 
@@ -201,9 +212,9 @@ class MySqlBinlogTask(SourceTask):
         if self._position is None:
             reader = SnapshotReader(plan, server, settings.address, self._progress, clock_us=self._clock_us, **bounds)
         else:
-            incremental = None
-            if plan.signal_table is not None:
-                incremental = IncrementalSnapshot(plan, server, settings.address, self._incremental)
+            incremental = IncrementalSnapshot(plan, server, settings.address, self._incremental)
+            while self._signals:
+                incremental.post(*self._signals.popleft())
             reader = BinlogReader(plan, self._position, self._open_channel, incremental, **bounds)
         self._reader = reader
         reader.start()

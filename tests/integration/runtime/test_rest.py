@@ -35,6 +35,27 @@ def test_patch_sets_and_removes_options_and_keeps_the_others(one_worker: Any, un
     assert (code, "topic" in answer["message"]) == (400, True)
 
 
+def test_a_signal_reaches_the_running_task_and_one_that_means_nothing_is_refused(one_worker: Any, unique: str) -> None:
+    name = source(one_worker, unique)
+    path, offsets = f"/connectors/{name}/signals", f"/connectors/{name}/offsets"
+
+    def next_() -> Any:
+        return [pair["offset"]["next"] for pair in one_worker.get(offsets)[1]["offsets"]]
+
+    one_worker.until(lambda: next_() == [10])
+    code, answer = one_worker.request("POST", path, {"type": "dance"})
+    assert (code, answer["message"]) == (400, "Field type: CountingSource knows no signal dance; it takes jump")
+    assert one_worker.request("POST", "/connectors/nobody/signals", {"type": "jump"})[0] == 404
+    assert one_worker.request("POST", path, {"type": "jump", "data": {"to": "nowhere"}})[0] == 202
+    one_worker.until(lambda: "jump needs a number in to" in one_worker.log.read_text())
+    written = f'connect_source_record_write_total{{connector="{name}",task="0"}}'
+    assert f"{written} 10.0" in one_worker.get("/metrics")[1]
+    assert one_worker.request("POST", path, {"type": "jump", "data": {"to": 7}})[0] == 202
+    one_worker.until(lambda: f"{written} 13.0" in one_worker.get("/metrics")[1])
+    stopped(one_worker, name)
+    assert one_worker.request("POST", path, {"type": "jump", "data": {"to": 7}})[0] == 409
+
+
 def test_source_offsets_are_altered_and_reset_while_the_connector_is_stopped(one_worker: Any, unique: str) -> None:
     name, partition = source(one_worker, unique), {"numbers": "all"}
     path = f"/connectors/{name}/offsets"

@@ -68,6 +68,10 @@ class CountingSource(SourceConnector):
             time.sleep(3600)
         return super().validate(props)
 
+    @classmethod
+    def signals(cls) -> tuple[str, ...]:
+        return ("jump",)
+
     def alter_offsets(
         self, props: Mapping[str, str], offsets: list[tuple[dict[str, Any], dict[str, Any] | None]]
     ) -> bool:
@@ -121,6 +125,11 @@ class CountingTask(SourceTask):
             else:
                 transactions.commit_transaction(records[-1])
         return records
+
+    def signal(self, kind: str, data: Mapping[str, Any]) -> None:
+        if not isinstance(data.get("to"), int):
+            raise DataError("jump needs a number in to")
+        self.next = data["to"]
 
     def stop(self) -> None:
         return

@@ -137,3 +137,23 @@ def test_it_can_be_stopped_and_nonsense_does_no_harm(
         source.wait(1)
     assert len(source.records) == 1
     assert [record.message for record in caplog.records if "is not carried out" in record.message][1:]
+
+
+def test_a_signal_to_the_task_needs_no_table_for_signals_and_outlives_a_restart(
+    database: Database, tables: str
+) -> None:
+    own = database.props(start_position="latest", table_include_list=rf"{tables}\.t", snapshot_chunk_rows="1500")
+    with running(own, tables) as source:
+        source.poll()
+        source.task.signal("make-coffee", {})
+        source.task.signal("execute-snapshot", {"data-collections": [rf"{tables}\.t"]})
+        while source.context.stored is None or "incremental" not in source.context.stored:
+            source.poll()
+        stored = dict(source.context.stored)
+        state: dict[str, str] = {}
+        apply(source.messages(), state)
+    with running(own, tables, stored) as again:
+        while again.context.stored is None or "incremental" in again.context.stored:
+            again.poll()
+        apply(again.messages(), state)
+    assert state == table(database, tables)

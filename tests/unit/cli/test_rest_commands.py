@@ -163,3 +163,10 @@ def test_scrubbing_leaves_names_of_options() -> None:
     config = {"cassandra.password": "cassandra"}
     text = "Unknown option cassandra.port; user cassandra, password 'cassandra'."
     assert scrub(text, config) == "Unknown option cassandra.port; user [hidden], password '[hidden]'."
+
+
+def test_a_signal_is_sent_with_its_data(rest: Any, cli: Cli) -> None:
+    rest.parts["signals"] = {}
+    result = cli("signal", "a", "execute-snapshot", "--data", '{"data-collections": ["s.t"]}')
+    assert (result.exit_code, result.stdout) == (0, "a: execute-snapshot sent\n"), result.stderr
+    assert cli("signal", "a", "execute-snapshot", "--data", "{").exit_code == USAGE
