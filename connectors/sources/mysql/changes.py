@@ -74,6 +74,8 @@ class ChangeStream:
         """Time of the last event in seconds since 1970, as the server has it; 0 before the first one."""
         self.incremental: IncrementalSnapshot | None = None
         """Snapshots that go on beside the stream."""
+        self.between_events: Callable[[], None] = lambda: None
+        """Called within an event that holds others, as that may be a whole transaction: records may be taken then."""
         self._message_id = 0
         self._batch = Batch(plan, position.ts_us)
         self._monitor = TransactionMonitor(plan) if plan.transaction_topic is not None else None
@@ -415,6 +417,7 @@ class ChangeStream:
         for event in inner:
             seconds, kind, server_id, _, _, flags = e.HEADER(event)
             self._dispatch(kind, event[e.HEADER_SIZE :], seconds, server_id, next_pos, flags)
+            self.between_events()
 
     def _partial_update(self, body: bytes, seconds: int, _: int) -> None:
         """Handle an UPDATE whose JSON documents are logged as differences: put the documents together first."""

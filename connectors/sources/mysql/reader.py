@@ -222,6 +222,7 @@ class BinlogReader(SourceReader):
         self._channel: BinlogChannel | None = None
         self._stream = ChangeStream(plan, position)
         self._stream.incremental = self.incremental = incremental
+        self._stream.between_events = self._put_much
 
     @property
     def place(self) -> str:
@@ -296,6 +297,10 @@ class BinlogReader(SourceReader):
         """Move the stored offset while nothing but other tables changes, so that old binlogs can be purged."""
         beat = SourceRecord.heartbeat(self._plan.source_partition, stream.offset())
         self._queue.put([beat], 0)
+
+    def _put_much(self) -> None:
+        if self._stream.waiting >= self._max_batch or self._stream.size >= self._max_batch_bytes:
+            self._put()
 
     def _put(self) -> None:
         if not self._stream.waiting:

@@ -252,6 +252,24 @@ def test_payload_events_come_out_of_the_compressed_transaction() -> None:
     assert record.source_offset["pos"] == log.pos
 
 
+def test_records_of_a_compressed_transaction_may_be_taken_before_its_end() -> None:
+    zstandard = pytest.importorskip("zstandard")
+    log, stream, taken = Log(), make(), []
+    stream.between_events = lambda: taken.append(stream.take())
+    made = transaction(Log(), Log().insert((1, "a")), Log().insert((2, "b")))
+    body = b"\2\1\0\1\1\x10\0" + zstandard.ZstdCompressor().compress(b"".join(map(shorten, made)))
+    feed(stream, log.format(), log.event(e.PAYLOAD, body))
+    batches = [records for records in taken if records]
+    assert [[record.key for record in records] for records in batches] == [[b'{"id":"1"}'], [b'{"id":"2"}']]
+    offsets = [records[-1].source_offset for records in batches]
+    assert [offset and offset["events"] for offset in offsets] == [1, 2]
+    again = make(Position.from_offset(offsets[0] or {}))
+    again.start_at("binlog.000001", 4)
+    log = Log()
+    (record,) = feed(again, log.format(), log.event(e.PAYLOAD, body)).take()
+    assert record.key == b'{"id":"2"}'
+
+
 def shorten(event: bytes) -> bytes:
     """Take the checksum off, as events inside a payload have none."""
     size = struct.pack("<I", len(event) - 4)
