@@ -121,5 +121,5 @@ def test_run_ends_with_the_reason_where_a_task_fails(installed, kafka, tmp_path)
 def test_run_refuses_a_configuration_that_is_not_valid(installed, kafka, tmp_path) -> None:
     env = {**installed, "KAFKA_BOOTSTRAP_SERVERS": kafka}
     run = Process(tmp_path / "source.yaml", SOURCE.format(name="s", topic="t", count="many"), env)
-    assert run.process.wait(60) == 2
+    assert run.process.wait(60) == 4
     assert "Option count: 'many' is not a whole number" in run.log.read_text()
