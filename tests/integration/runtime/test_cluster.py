@@ -90,23 +90,30 @@ def test_a_change_to_one_connector_restarts_no_other(workers: MakeWorker, unique
     assert worker.log.read_text().count("Starting ") == starts + 1
 
 
+def _put(file: Path, text: str) -> None:
+    """Change a file in one step, as its reader may look at any moment."""
+    new = file.with_suffix(".new")
+    new.write_text(text)
+    new.replace(file)
+
+
 def test_a_connector_lives_on_asks_for_other_tasks_and_fails_by_itself(
     workers: MakeWorker, unique: str, tmp_path: Path
 ) -> None:
     worker, watch = workers(), tmp_path / "watched"
-    watch.write_text("1")
+    _put(watch, "1")
     config = COUNTING | {"connector.class": "toys.WatchingSource", "topic": unique, "watch": str(watch)}
     path = f"/connectors/{unique}"
     assert worker.request("PUT", f"{path}/config", config | {"tasks.max": "3"})[0] == 201
     worker.until(lambda: worker.states(unique) == ["RUNNING"] * 2)
     started = worker.log.read_text().count("Starting ")
-    watch.write_text("3")
+    _put(watch, "3")
     worker.until(lambda: worker.states(unique) == ["RUNNING"] * 4)
     assert worker.log.read_text().count("Starting ") == started + 2  # the first task went on
-    watch.write_text("fail")
+    _put(watch, "fail")
     worker.until(lambda: worker.states(unique) == ["FAILED"] + ["RUNNING"] * 3)
     assert "the file says so" in worker.get(f"{path}/status")[1]["connector"]["trace"]
-    watch.write_text("2")
+    _put(watch, "2")
     assert worker.request("POST", f"{path}/restart")[0] == 204
     worker.until(lambda: worker.states(unique) == ["RUNNING"] * 3)
     assert worker.request("PUT", f"{path}/pause")[0] == 202
