@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Final
 
@@ -147,6 +147,11 @@ class ConfigKey:
     def required(self) -> bool:
         """Whether the option has no default."""
         return self.default is REQUIRED
+
+    def below(self, prefix: str) -> ConfigKey:
+        """Return the option, or the family, as it is called behind a prefix such as `transforms.route.`."""
+        pattern = None if self.pattern is None else re.compile(re.escape(prefix) + f"(?:{self.pattern.pattern})")
+        return replace(self, name=f"{prefix}{self.name}", pattern=pattern)
 
     def matches(self, name: str) -> bool:
         """Tell whether `name` is this option or belongs to this family."""

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from connectors.api.errors import ConfigError, did_you_mean
 
-__all__ = ["at_least", "between", "non_empty", "one_of", "regex_list", "time_zone"]
+__all__ = [
+    "all_of",
+    "at_least",
+    "between",
+    "no_control_characters",
+    "non_empty",
+    "one_of",
+    "regex_list",
+    "time_zone",
+    "unique",
+]
 
 Check = Callable[[str, Any], None]
 
@@ -49,6 +60,30 @@ def non_empty(name: str, value: Any) -> None:
     """Refuse an empty text or list."""
     if not value:
         raise ConfigError(f"Option {name} must not be empty", key=name)
+
+
+def no_control_characters(name: str, value: str) -> None:
+    """Refuse a text with control characters, which would garble logs and tables."""
+    found = next((letter for letter in value if unicodedata.category(letter) == "Cc"), None)
+    if found is not None:
+        raise ConfigError(f"Option {name}: the control character {found!r} is not allowed", key=name)
+
+
+def unique(name: str, value: Sequence[str]) -> None:
+    """Refuse a list that holds something twice."""
+    twice = next((each for number, each in enumerate(value) if each in value[:number]), None)
+    if twice is not None:
+        raise ConfigError(f"Option {name}: {twice} is there twice", key=name)
+
+
+def all_of(*checks: Check) -> Check:
+    """Allow what all of these allow; the first that does not tells why."""
+
+    def check(name: str, value: Any) -> None:
+        for each in checks:
+            each(name, value)
+
+    return check
 
 
 def regex_list(name: str, value: list[str]) -> None:

@@ -5,6 +5,7 @@ Source: Kafka Connect's `ConnectorConfig`, `SourceConnectorConfig` and `SinkConn
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,8 +13,9 @@ from connectors.api.config import ConfigDef, ConfigValue, Importance, Password, 
 from connectors.api.connector import Connector
 from connectors.api.errors import ConfigError
 from connectors.api.source import SourceConnector
-from connectors.api.validators import at_least, non_empty, one_of, regex_list
-from connectors.runtime.plugins import Kind, connector_class, converter_class, kind_of, transform_class
+from connectors.api.validators import at_least, non_empty, one_of, regex_list, unique
+from connectors.runtime.part_check import check_parts
+from connectors.runtime.plugins import Kind, connector_class, kind_of, own_options
 from connectors.runtime.providers import resolve
 from connectors.runtime.secrets import SECRETS, is_secret, secret_values
 from connectors.runtime.topic_creation import check_groups
@@ -48,9 +50,10 @@ def _common() -> ConfigDef:
             doc="Option of a converter.",
             pattern=rf"(key|value)\.converter\.{_ANY}",
         )
-        .define("transforms", Type.LIST, (), doc="Aliases of transforms, applied in this order.")
+        .define("transforms", Type.LIST, (), doc="Aliases of transforms, applied in this order.", validator=unique)
         .define("transforms.<alias>.<option>", Type.STRING, None, doc="A transform.", pattern=rf"transforms\.{_ANY}")
-        .define("predicates", Type.LIST, (), doc="Aliases of predicates, for the option predicate of transforms.")
+        .define("predicates", Type.LIST, (), doc="Aliases of predicates, for the option predicate of transforms.",
+                validator=unique)
         .define("predicates.<alias>.<option>", Type.STRING, None, doc="A predicate.", pattern=rf"predicates\.{_ANY}")
         .define("errors.tolerance", Type.STRING, "none", doc="none: a bad record fails the task; all: it is left out.",
                 validator=one_of("none", "all"))
@@ -124,7 +127,7 @@ def definition(kind: Kind) -> ConfigDef:
 
 def plugin_props(plugin: type[Connector], props: Mapping[str, str]) -> dict[str, str]:
     """Return the options that are the plugin's own, and the topics of a sink, which its options may refer to."""
-    base, own = definition(kind_of(plugin)), plugin.config()
+    base, own = definition(kind_of(plugin)), own_options(plugin)
     return {name: value for name, value in props.items() if name in own or name not in base or name in _TOPICS}
 
 
@@ -145,17 +148,17 @@ def check(props: Mapping[str, str]) -> tuple[type[Connector], list[ConfigValue]]
         raise ConfigError("Missing required option connector.class: Class of the connector.", key="connector.class")
     plugin = connector_class(name)
     kind = kind_of(plugin)
-    base, own = definition(kind), plugin.config()
+    base, own = definition(kind), own_options(plugin)
     resolved, broken = _resolved(props)
     SECRETS.remember(secret_values(props, resolved, base | own))
     values = (base | own).validate(resolved)
     checked = {value.name: value for value in values}
-    for value in plugin.validate(plugin_props(plugin, resolved)):
+    for value in _validated(plugin, plugin_props(plugin, resolved)):
         known = checked.setdefault(value.name, value)
         # That the plugin itself does not know an option of every connector is no error.
         news = [] if value.name in base and value.name not in own and value.value is None else value.errors
         known.errors.extend(error for error in news if error not in known.errors)
-    _check_classes(checked, resolved)
+    check_parts(checked, resolved)
     if issubclass(plugin, SourceConnector):
         _check_transactions(plugin, checked, plugin_props(plugin, resolved))
         check_groups(checked, resolved)
@@ -182,30 +185,34 @@ def _hide(
     checked: Mapping[str, ConfigValue], props: Mapping[str, str], resolved: Mapping[str, str], keys: ConfigDef
 ) -> None:
     """Take out of the errors what references stand for, and secrets."""
+    hidden = {
+        name: (value, Password.HIDDEN if is_secret(name, keys) else props[name])
+        for name, value in resolved.items()
+        if value and (value != props.get(name) or is_secret(name, keys))
+    }
     for name, entry in checked.items():
-        value = resolved.get(name)
-        if value and entry.errors and (value != props.get(name) or is_secret(name, keys)):
-            shown = Password.HIDDEN if is_secret(name, keys) else props[name]
+        # Short ones of other options stand for too much else.
+        there = [pair for other, pair in hidden.items() if other == name or len(pair[0]) >= SECRETS.SHORTEST]
+        for value, shown in there if entry.errors else ():
             entry.errors[:] = [text.replace(repr(value), repr(shown)).replace(value, shown) for text in entry.errors]
 
 
-def _check_classes(checked: dict[str, ConfigValue], props: Mapping[str, str]) -> None:
-    for option in ("key.converter", "value.converter"):
-        _collect(checked[option], lambda option=option: converter_class(option, checked[option].value))
-    for alias in checked["transforms"].value or ():
-        option = f"transforms.{alias}.type"
-        entry = checked.setdefault(option, ConfigValue(option))
-        if option not in props:
-            entry.errors.append(f"Missing required option {option}: class of the transform {alias}")
-        else:
-            _collect(entry, lambda option=option: transform_class(option, props[option]))
+def _validated(plugin: type[Connector], props: Mapping[str, str]) -> list[ConfigValue]:
+    """Return what the plugin's own check says.
 
-
-def _collect(entry: ConfigValue, call: Any) -> None:
+    Raises:
+        ConfigError: The check itself is broken; names the class.
+    """
+    place = f"{plugin.__name__}.validate()"
     try:
-        call()
-    except ConfigError as error:
-        entry.errors.append(str(error))
+        found: object = plugin.validate(props)
+    except Exception as error:
+        text = SECRETS.masked(f"{place} failed: {type(error).__name__}: {error}")
+        raise ConfigError(text, key="connector.class") from error
+    if not isinstance(found, list):
+        text = f"{place} returned {type(found).__name__}; a list of ConfigValue is needed"
+        raise ConfigError(text, key="connector.class")
+    return found
 
 
 def _check_transactions(
@@ -227,3 +234,5 @@ def _check_topics(checked: dict[str, ConfigValue]) -> None:
     dead = checked["errors.deadletterqueue.topic.name"]
     if dead.value and dead.value in (topics.value or ()):
         dead.errors.append(f"Option {dead.name}: {dead.value} is one of the topics that are read")
+    elif dead.value and regex.value and re.fullmatch(regex.value, dead.value):
+        dead.errors.append(f"Option {dead.name}: {dead.value} is matched by topics.regex, so it would be read again")

@@ -12,7 +12,7 @@ from connectors.api.config import ConfigDef
 from connectors.api.connector import Connector
 from connectors.api.errors import ConfigError
 from connectors.runtime.base_config import definition
-from connectors.runtime.plugins import Kind, connector_class, kind_of
+from connectors.runtime.plugins import Kind, connector_class, kind_of, own_options
 from connectors.runtime.threads import in_daemon_thread
 
 __all__ = ["Catalog", "Described", "PluginTimeoutError"]
@@ -114,4 +114,4 @@ class Catalog:
 def _describe(name: str) -> Described:
     plugin = connector_class(name)
     kind = kind_of(plugin)
-    return Described(plugin, kind, definition(kind) | plugin.config())
+    return Described(plugin, kind, definition(kind) | own_options(plugin))

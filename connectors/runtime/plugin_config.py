@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from connectors.api.connector import Connector
 from connectors.runtime.base_config import definition, plugin_props
-from connectors.runtime.plugins import kind_of
+from connectors.runtime.plugins import kind_of, own_options
 from connectors.runtime.providers import resolve
 from connectors.runtime.secrets import SECRETS, secret_values
 
@@ -21,7 +21,7 @@ def resolved_config(plugin: type[Connector], config: Mapping[str, str]) -> dict[
     """
     given = dict(config)
     resolved = resolve(given)
-    SECRETS.remember(secret_values(given, resolved, definition(kind_of(plugin)) | plugin.config()))
+    SECRETS.remember(secret_values(given, resolved, definition(kind_of(plugin)) | own_options(plugin)))
     return resolved
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "installed",
     "is_installed",
     "kind_of",
+    "own_options",
     "plugin_options",
     "predicate_class",
     "provider_class",
@@ -133,6 +134,19 @@ def kind_of(plugin: type[Connector]) -> Kind:
     if issubclass(plugin, SinkConnector):
         return "sink"
     raise ConfigError(f"{plugin.__name__} is neither a SourceConnector nor a SinkConnector", key="connector.class")
+
+
+def own_options(plugin: type[Connector]) -> ConfigDef:
+    """Return the options that a connector defines.
+
+    Raises:
+        ConfigError: Its `config()` does not return them; names the class.
+    """
+    found: object = plugin.config()
+    if not isinstance(found, ConfigDef):
+        text = f"{plugin.__name__}.config() returned {type(found).__name__}; a ConfigDef is needed"
+        raise ConfigError(text, key="connector.class")
+    return found
 
 
 def aliases(plugin: type[Connector]) -> set[str]:

@@ -1,11 +1,22 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
 from connectors import ConfigDef, ConfigError, Password, Recommendation, Type, Width
-from connectors.api.validators import at_least, one_of, regex_list, time_zone
+from connectors.api.validators import (
+    all_of,
+    at_least,
+    no_control_characters,
+    non_empty,
+    one_of,
+    regex_list,
+    time_zone,
+    unique,
+)
 
 
 def definition() -> ConfigDef:
@@ -105,3 +116,28 @@ def test_short_numbers_have_16_bits() -> None:
     assert keys.parse({"n": "-32768"}) == {"n": -32768}
     with pytest.raises(ConfigError, match="whole number of 16 bits"):
         keys.parse({"n": "32768"})
+
+
+@pytest.mark.parametrize(
+    ("check", "good", "bad", "words"),
+    [
+        (no_control_characters, "a é", "a\x1bb", r"the control character '\x1b'"),
+        (unique, ["a", "b"], ["a", "b", "a"], "a is there twice"),
+        (all_of(non_empty, no_control_characters), "a", "", "must not be empty"),
+        (all_of(non_empty, no_control_characters), "a", "\n", "control character"),
+    ],
+)
+def test_a_validator_allows_what_is_good_and_names_what_is_bad(check: Any, good: Any, bad: Any, words: str) -> None:
+    check("o", good)
+    with pytest.raises(ConfigError, match=f"Option o.*{re.escape(words)}") as raised:
+        check("o", bad)
+    assert raised.value.key == "o"
+
+
+def test_a_family_keeps_its_names_behind_a_prefix() -> None:
+    (key,) = ConfigDef().define("key.<table>", Type.LIST, doc="Keys.", pattern=r"key\.a|key\.b")
+    moved = key.below("value.converter.")
+    assert moved.name == "value.converter.key.<table>"
+    assert moved.matches("value.converter.key.b")
+    assert not moved.matches("key.b")
+    assert not moved.matches("value-converter.key.a")
