@@ -14,6 +14,7 @@ from connectors.api.connector import Connector
 from connectors.api.errors import ConfigError
 from connectors.api.source import SourceConnector
 from connectors.api.validators import at_least, non_empty, one_of, regex_list, unique
+from connectors.runtime.override_policy import check_override
 from connectors.runtime.part_check import check_parts
 from connectors.runtime.plugins import Kind, connector_class, kind_of, own_options
 from connectors.runtime.providers import resolve
@@ -66,6 +67,8 @@ def _common() -> ConfigDef:
                 doc="Its replicas; -1: the broker's default.")
         .define("errors.deadletterqueue.context.headers.enable", Type.BOOLEAN, True,
                 doc="Tell in headers why and where.")
+        .define("admin.override.<option>", Type.STRING, None, doc="Option of librdkafka's client that creates topics.",
+                pattern=rf"admin\.override\.{_ANY}")
         .define("restart.policy", Type.STRING, "none",
                 doc="none: a failed task stays FAILED; on-failure: it is restarted.",
                 validator=one_of("none", "on-failure"), recommended=("none", "on-failure"))
@@ -115,6 +118,8 @@ def _sink() -> ConfigDef:
                 validator=lambda name, value: regex_list(name, [value]))
         .define("offset.flush.interval.ms", Type.LONG, 1000, doc="How often offsets are committed, in ms.",
                 validator=at_least(1))
+        .define("producer.override.<option>", Type.STRING, None, doc="Option of librdkafka's producer of dead letters.",
+                pattern=rf"producer\.override\.{_ANY}")
         .define("consumer.override.<option>", Type.STRING, None, doc="Option of librdkafka's consumer.",
                 pattern=rf"consumer\.override\.{_ANY}")
     )  # fmt: skip
@@ -164,6 +169,7 @@ def check(props: Mapping[str, str]) -> tuple[type[Connector], list[ConfigValue]]
         check_groups(checked, resolved)
     else:
         _check_topics(checked)
+    _check_overrides(checked, props)
     for option, text in broken.items():
         checked.setdefault(option, ConfigValue(option)).errors[:] = [text]
     _hide(checked, props, resolved, base | own)
@@ -213,6 +219,14 @@ def _validated(plugin: type[Connector], props: Mapping[str, str]) -> list[Config
         text = f"{place} returned {type(found).__name__}; a list of ConfigValue is needed"
         raise ConfigError(text, key="connector.class")
     return found
+
+
+def _check_overrides(checked: dict[str, ConfigValue], props: Mapping[str, str]) -> None:
+    for option in props:
+        try:
+            check_override(option)
+        except ConfigError as error:
+            checked[option].errors.append(str(error))
 
 
 def _check_transactions(

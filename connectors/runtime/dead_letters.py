@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from connectors.api.connector import Task
 from connectors.api.errors import ConnectError, DataError, FatalError
 from connectors.api.record import Headers, SinkRecord
-from connectors.runtime.kafka_clients import client_options
+from connectors.runtime.kafka_clients import client_options, overrides
 from connectors.runtime.metrics import TaskMetrics
 from connectors.runtime.settings import WorkerSettings
 from connectors.runtime.state import TaskId
@@ -54,18 +54,24 @@ class DeadLetters:
         self._topic = settings.kafka.prefix + name if name else ""
         self._replicas = int(props.get("errors.deadletterqueue.topic.replication.factor", -1))
         self._connection = client_options(settings, task_id)
+        self._props = props
         self._metrics = metrics
         self._producer: Producer | None = None
         self._waiting: list[Future[None]] = []
 
     def open(self) -> None:
-        """Make the producer, and the topic where it is missing."""
+        """Make the producer, and the topic where it is missing.
+
+        Raises:
+            FatalError: Kafka refuses the topic.
+            ConfigError: The worker's policy does not allow an option of the clients.
+        """
         if not self._topic:
             return
-        create_topic(self._connection, self._topic, self._replicas)
+        create_topic(self._connection | overrides(self._props, "admin"), self._topic, self._replicas)
         options = {"enable.idempotence": True, "acks": "all", "linger.ms": 5, "message.timeout.ms": 0}
         options["message.max.bytes"] = _MOST_BYTES
-        self._producer = Producer(self._connection | options)
+        self._producer = Producer(self._connection | options | overrides(self._props, "producer"))
 
     def report(self, record: SinkRecord, error: Exception) -> Future[None]:
         """Handle a record that the target refused; may be called from any thread."""

@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from confluent_kafka import KafkaError
 
+from connectors.runtime.override_policy import check_override
 from connectors.runtime.settings import WorkerSettings
 from connectors.runtime.state import TaskId
 
-__all__ = ["client_options", "overrides"]
+__all__ = ["Client", "client_options", "group_of", "overrides"]
 
 log = logging.getLogger(__name__)
+
+Client = Literal["producer", "consumer", "admin"]
 
 
 class _Seldom:
@@ -39,7 +42,19 @@ def client_options(settings: WorkerSettings, task_id: TaskId) -> dict[str, Any]:
     return settings.kafka.librdkafka() | quiet
 
 
-def overrides(props: Mapping[str, str], kind: str) -> dict[str, str]:
-    """Return the client options that a connector sets, e.g. with `producer.override.linger.ms` for kind `producer`."""
+def overrides(props: Mapping[str, str], kind: Client) -> dict[str, str]:
+    """Return the client options that a connector sets, e.g. with `producer.override.linger.ms` for kind `producer`.
+
+    Raises:
+        ConfigError: The worker's policy does not allow one of them.
+    """
     prefix = f"{kind}.override."
-    return {name.removeprefix(prefix): value for name, value in props.items() if name.startswith(prefix)}
+    given = [name for name in props if name.startswith(prefix)]
+    for name in given:
+        check_override(name)
+    return {name.removeprefix(prefix): props[name] for name in given}
+
+
+def group_of(settings: WorkerSettings, connector: str, props: Mapping[str, str]) -> str:
+    """Return the consumer group of a sink: its own, or the one that `consumer.override.group.id` names."""
+    return overrides(props, "consumer").get("group.id") or settings.group(connector)

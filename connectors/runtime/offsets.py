@@ -16,6 +16,7 @@ from connectors.api.record import TopicPartition
 from connectors.runtime.base_config import plugin_props
 from connectors.runtime.catalog import Catalog, Described
 from connectors.runtime.group_offsets import delete_group_offsets
+from connectors.runtime.kafka_clients import group_of
 from connectors.runtime.providers import resolve
 from connectors.runtime.settings import WorkerSettings
 from connectors.runtime.store import Store
@@ -59,7 +60,7 @@ class Offsets:
             await asyncio.wait_for(self._store.offsets.catch_up(), _LIMIT_S)
             return self._store.source_offsets(name)
         prefix = self._settings.kafka.prefix
-        found = await self._committed(self._settings.group(name))
+        found = await self._committed(self._group(name))
         return [({"kafka_topic": topic.removeprefix(prefix), "kafka_partition": number}, {"kafka_offset": offset})
                  for (topic, number), offset in sorted(found.items())]  # fmt: skip
 
@@ -85,11 +86,16 @@ class Offsets:
             await self._check_partitions(all_pairs)
         externally = await self._tell_plugin(described, config, all_pairs)
         if described.kind == "sink":
-            await self._change_group(self._settings.group(name), all_pairs, everything=pairs is None)
+            await self._change_group(self._group(name), all_pairs, everything=pairs is None)
         else:
             for partition, offset in all_pairs:
                 await self._store.put_source_offset(name, partition, offset)
         return (_DONE if externally else _OURS).format("altered" if pairs is not None else "reset")
+
+    def _group(self, name: str) -> str:
+        option = "consumer.override.group.id"
+        own = {key: value for key, value in (self._store.config(name) or {}).items() if key == option}
+        return group_of(self._settings, name, resolve(own))
 
     async def _tell_plugin(self, described: Described, config: dict[str, str], pairs: Pairs) -> bool:
         """Ask the plugin, which may keep offsets of its own; returns whether it does."""

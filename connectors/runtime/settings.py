@@ -10,6 +10,7 @@ from typing import Literal
 
 from connectors.api.errors import ConfigError, did_you_mean
 from connectors.clients.kafka import KafkaSettings
+from connectors.runtime.override_policy import policy
 from connectors.runtime.rest_settings import RestSettings
 
 __all__ = ["Role", "WorkerSettings"]
@@ -42,12 +43,14 @@ class WorkerSettings:
     def from_env(cls, env: Mapping[str, str] | None = None) -> WorkerSettings:
         """Read `CONNECTORS_CLUSTER`, `_ROLE`, `_REST_*`, `_WORKER_ID`, `PORT` and `KAFKA_*`.
 
-        `CONNECTORS_EXACTLY_ONCE_SOURCE_SUPPORT` is `enabled` or `disabled`.
+        `CONNECTORS_EXACTLY_ONCE_SOURCE_SUPPORT` is `enabled` or `disabled`,
+        `CONNECTORS_CLIENT_CONFIG_OVERRIDE_POLICY` is `All`, `None` or `Principal`.
 
         Raises:
             ConfigError: A value cannot be used.
         """
         env = os.environ if env is None else env
+        policy(env)  # read where it counts, told here where it is wrong
         port = _port(env)
         return cls(
             kafka=KafkaSettings.from_env(env),

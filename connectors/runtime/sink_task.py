@@ -15,7 +15,7 @@ from connectors.api.errors import ConfigError, FatalError, RetriableError
 from connectors.api.record import TopicPartition
 from connectors.api.sink import SinkTask
 from connectors.runtime.dead_letters import DeadLetters
-from connectors.runtime.kafka_clients import client_options, overrides
+from connectors.runtime.kafka_clients import client_options, group_of, overrides
 from connectors.runtime.sink_context import SinkContext
 from connectors.runtime.sink_intake import Batch, Intake
 from connectors.runtime.state import State
@@ -76,7 +76,7 @@ class SinkTaskRunner(TaskRunner):
         options = (
             client_options(settings, self.spec.task_id)
             | _CONSUMER
-            | {"group.id": settings.group(self.spec.task_id.connector)}
+            | {"group.id": group_of(settings, self.spec.task_id.connector, props)}
         )
         self._consumer = Consumer(options | overrides(props, "consumer"))
         self._home = asyncio.get_running_loop()

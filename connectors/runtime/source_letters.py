@@ -17,7 +17,7 @@ import orjson
 from connectors.api.errors import DataError
 from connectors.api.record import SourceRecord
 from connectors.runtime.dead_letters import create_topic, error_headers
-from connectors.runtime.kafka_clients import client_options
+from connectors.runtime.kafka_clients import client_options, overrides
 from connectors.runtime.metrics import TaskMetrics
 from connectors.runtime.task import TaskSpec
 
@@ -59,7 +59,7 @@ class SourceLetters:
         """
         if self._topic and self._tolerant:
             settings = self._spec.settings
-            connection = client_options(settings, self._spec.task_id)
+            connection = client_options(settings, self._spec.task_id) | overrides(self._spec.props, "admin")
             await asyncio.to_thread(create_topic, connection, settings.kafka.prefix + self._topic, self._replicas)
 
     def errant(self, record: SourceRecord) -> Letter | None:

@@ -347,7 +347,8 @@ class SourceTaskRunner(TaskRunner):
         if not new:
             return
         # Not kept: a client has threads and buffers of its own, and new topics are rare.
-        admin = AdminClient(client_options(self.spec.settings, self.spec.task_id))
+        own = overrides(self.spec.props, "admin")
+        admin = AdminClient(client_options(self.spec.settings, self.spec.task_id) | own)
         existing = (await asyncio.to_thread(admin.list_topics, timeout=30)).topics
         wanted = [topic for topic in sorted(new) if self._prefix + topic not in existing]
         missing = [topic_to_create(topic, self.spec.props, self._prefix) for topic in wanted]
