@@ -13,13 +13,14 @@ from connectors.api.config import ConfigDef, ConfigValue, Importance, Password, 
 from connectors.api.connector import Connector
 from connectors.api.errors import ConfigError
 from connectors.api.source import SourceConnector
-from connectors.api.validators import at_least, non_empty, one_of, regex_list, unique
+from connectors.api.validators import at_least, non_empty, one_of, unique
 from connectors.runtime.override_policy import check_override
 from connectors.runtime.part_check import check_parts
 from connectors.runtime.plugins import Kind, connector_class, kind_of, own_options
 from connectors.runtime.providers import resolve
 from connectors.runtime.secrets import SECRETS, is_secret, secret_values
 from connectors.runtime.topic_creation import check_groups
+from connectors.runtime.topics_regex import check_topics_regex
 
 __all__ = ["check", "definition", "plugin_props"]
 
@@ -114,8 +115,8 @@ def _sink() -> ConfigDef:
     return (
         ConfigDef()
         .define("topics", Type.LIST, (), doc="Topics to read; this or topics.regex.", importance=Importance.HIGH)
-        .define("topics.regex", Type.STRING, None, doc="Regular expression of topics to read.",
-                validator=lambda name, value: regex_list(name, [value]))
+        .define("topics.regex", Type.STRING, None, doc="Regular expression of topics to read; matches whole names.",
+                validator=check_topics_regex)
         .define("offset.flush.interval.ms", Type.LONG, 1000, doc="How often offsets are committed, in ms.",
                 validator=at_least(1))
         .define("producer.override.<option>", Type.STRING, None, doc="Option of librdkafka's producer of dead letters.",

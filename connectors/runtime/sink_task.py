@@ -20,6 +20,7 @@ from connectors.runtime.sink_context import SinkContext
 from connectors.runtime.sink_intake import Batch, Intake
 from connectors.runtime.state import State
 from connectors.runtime.task import Report, TaskRunner, TaskSpec
+from connectors.runtime.topics_regex import subscription
 
 __all__ = ["SinkTaskRunner"]
 
@@ -339,7 +340,7 @@ class SinkTaskRunner(TaskRunner):
     def _subscription(self, props: Mapping[str, str]) -> list[str]:
         regex = props.get("topics.regex")
         if regex:
-            return [f"^{self._prefix}{regex.removeprefix('^')}"]
+            return [subscription(regex, self._prefix)]
         topics = [topic.strip() for topic in props.get("topics", "").split(",") if topic.strip()]
         if not topics:
             raise ConfigError("Exactly one of the options topics and topics.regex is needed", key="topics")

@@ -215,7 +215,28 @@ def test_transforms_and_predicates_apply_to_what_a_sink_gets(
     assert worker.request("PUT", f"/connectors/{name}/config", sink(unique, file, **chain))[0] == 201
     worker.until(lambda: set(numbers(file)) == {0, 2, 4})
     wrong = sink(unique, file, **(chain | {"predicates": ""}))
-    worker.request("PUT", f"/connectors/{name}/config", wrong)
-    worker.until(lambda: worker.states(name)[1:] == ["FAILED"])
-    trace = worker.get(f"/connectors/{name}/tasks/0/status")[1]["trace"]
-    assert "transforms.odd.predicate: no predicate marked" in trace
+    code, problem = worker.request("PUT", f"/connectors/{name}/config", wrong)
+    assert code == 400
+    assert "Option transforms.odd.predicate: no predicate marked" in problem["message"]
+
+
+def test_an_expression_of_topics_matches_whole_names_as_java_does(
+    workers: MakeWorker, unique: str, tmp_path: Path, kafka: str
+) -> None:
+    producer = Producer({"bootstrap.servers": kafka})
+    for number, topic in enumerate(["1", "22", "a.x", "x", "1-more", "aax-more"]):
+        producer.produce(f"{unique}-{topic}", f'{{"number": {number}}}')
+    producer.flush(10)
+    worker, file, name = workers(), tmp_path / "out", f"{unique}-out"
+    config = {key: value for key, value in sink("", file).items() if key != "topics"}
+    config["topics.regex"] = rf"{unique}-\d+|{unique}-(?:[\w\.]{{2,}}x)"
+    assert worker.request("PUT", f"/connectors/{name}/config", config)[0] == 201
+    worker.until(lambda: {0, 1, 2} <= set(numbers(file)))
+    wanted = {f"{unique}-{each}" for each in ("1", "22", "a.x")}
+
+    def committed() -> set[str]:
+        pairs = worker.get(f"/connectors/{name}/offsets")[1]["offsets"]
+        return {pair["partition"]["kafka_topic"] for pair in pairs}
+
+    worker.until(lambda: committed() == wanted)
+    assert set(numbers(file)) == {0, 1, 2}
