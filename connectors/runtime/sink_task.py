@@ -93,6 +93,8 @@ class SinkTaskRunner(TaskRunner):
             self._batch = await self._converted(messages)
             self._begun = self._batch.firsts | self._begun
             await self._put()
+        elif self._assigned:
+            await self._put_nothing()
         self._apply_requests()
         if time.monotonic() >= self._next_commit or self._context.commit_requested:
             await self._commit()
@@ -170,7 +172,11 @@ class SinkTaskRunner(TaskRunner):
                     raise FatalError(message) from error
                 raise
 
-        result: R | None = await self.retried(attempt, self._rest) or None
+        async def rest(seconds: float) -> None:
+            left = begun + self._retry_limit_s - time.monotonic() if self._retry_limit_s >= 0 else float("inf")
+            await self._rest(seconds, max(left, 0.0))
+
+        result: R | None = await self.retried(attempt, rest) or None
         if self._resting and not self.stopping():
             await self.on_resume()
             self.report(State.RUNNING)
@@ -194,10 +200,19 @@ class SinkTaskRunner(TaskRunner):
         if self._letters.failure is not None:
             await asyncio.to_thread(self._letters.settle)
 
-    async def _rest(self, seconds: float) -> None:
-        """Wait before the same batch is put again."""
+    async def _put_nothing(self) -> None:
+        """Give the plugin a turn, as a sink may act by the clock. Nothing was read, so nothing can be lost here."""
+
+        async def put() -> bool:
+            await self.call(self.task.put, [])
+            return True
+
+        await self._insistent("put", put)
+
+    async def _rest(self, seconds: float, most: float = float("inf")) -> None:
+        """Wait before the same batch is put again; longer where the plugin asked for that, but never beyond `most`."""
         self._resting = True
-        until = time.monotonic() + max(seconds, self._context.take_timeout_s())
+        until = time.monotonic() + min(max(seconds, self._context.take_timeout_s()), most)
         while not self.stopping() and (left := until - time.monotonic()) > 0:
             await self._poll_paused(min(left, 0.5))
 

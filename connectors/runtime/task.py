@@ -196,7 +196,7 @@ class TaskRunner(ABC):
         result = calling.result()
         if name == "poll":
             self.metrics.poll.observe(now - self._called_at)
-        if name == "put" or (name == "poll" and result):
+        if (name == "put" and arguments[0]) or (name == "poll" and result):
             self._moved = now
         return result
 

@@ -54,6 +54,14 @@ class SinkConformance(DeclarationConformance):
             assert await self._settled(sink) == {self._place(0): 5, self._place(1): 5}
             assert self.stored(props) != empty
 
+    async def test_an_empty_batch_changes_nothing(self, props: Mapping[str, str]) -> None:
+        """The runtime puts one from time to time, so that a sink can act by the clock."""
+        async with self._sink(props) as sink:
+            await sink.put([])
+            await sink.put(self._records(0, 10))
+            await sink.put([])
+            assert await self._settled(sink) == {self._place(0): 5, self._place(1): 5}
+
     async def test_records_put_twice_are_stored_once(self, props: Mapping[str, str]) -> None:
         """After a crash, everything since the last commit is put again."""
         sink = self._sink(props)

@@ -82,6 +82,8 @@ class CassandraSinkTask(SinkTask):
         Raises:
             RetriableError: Cassandra is out of reach or the schema changed; putting the same records again is safe.
         """
+        if not records:
+            return
         flight = Flight(records, dict(self._clock), await self._collect(records, self._clock))
         while len(self._flights) >= _FLIGHTS:
             await self._land(self._flights[0])

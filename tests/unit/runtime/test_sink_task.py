@@ -26,6 +26,7 @@ class Sink(SinkTask):
         self.failures: list[Exception] = []
         self.flush_failures: list[Exception] = []
         self.puts = 0
+        self.empty_puts = 0
         self.answer: Mapping[TopicPartition, int] | None = None
         self.gate = True
 
@@ -36,6 +37,9 @@ class Sink(SinkTask):
         self.calls.append("open")
 
     def put(self, records: list[SinkRecord]) -> None:
+        if not records and not self.failures:
+            self.empty_puts += 1
+            return
         self.puts += 1
         until(lambda: self.gate, 60)
         if self.failures:
@@ -170,6 +174,42 @@ def test_retries_end_where_a_limit_is_set(running: Any) -> None:
     until(lambda: run.reports.states[-1] is State.FAILED)
     assert "errors.retry.timeout" in run.reports.seen[-1][1]
     assert run.consumer.committed == []
+
+
+def test_the_wait_before_another_try_ends_where_the_limit_does(running: Any) -> None:
+    run = running(**{"errors.retry.timeout": "400", "errors.retry.delay.max.ms": "60000"})
+    run.task.failures = [RetriableError("away")] * 100
+    run.start()
+    run.task.context.timeout(30_000)
+    begun = time.monotonic()
+    until(lambda: run.reports.states[-1] is State.FAILED)
+    assert time.monotonic() - begun < 3
+
+
+def test_a_quiet_sink_gets_empty_batches_so_that_it_can_act_by_the_clock(running: Any) -> None:
+    run = running().start()
+    until(lambda: run.consumer.committed == [10])
+    moved = run.runner.progress.moved
+    seen = run.task.empty_puts
+    until(lambda: run.task.empty_puts > seen + 1)
+    assert run.runner.progress.moved == moved
+    assert run.consumer.committed == [10]
+
+
+def test_a_sink_without_partitions_gets_none(running: Any) -> None:
+    run = running().start()
+    until(lambda: run.consumer.committed == [10])
+    run.consumer.events += ["revoke"]
+    until(lambda: run.task.calls[-1] == "close")
+    seen = run.task.empty_puts
+    time.sleep(0.05)
+    assert run.task.empty_puts == seen
+
+
+def test_a_batch_that_transforms_drop_whole_is_committed_past(running: Any) -> None:
+    run = running(**{"transforms": "drop", "transforms.drop.type": "Filter"}).start()
+    until(lambda: run.consumer.committed == [10])
+    assert run.task.puts == 0
 
 
 def test_a_stop_while_retrying_commits_none_of_the_batch(running: Any) -> None:
