@@ -63,6 +63,7 @@ def _common() -> ConfigDef:
         .define("errors.retry.delay.max.ms", Type.LONG, 10_000, doc="Longest pause between tries, in ms.",
                 validator=at_least(1))
         .define("errors.log.enable", Type.BOOLEAN, True, doc="Log each bad record.")
+        .define("errors.log.include.messages", Type.BOOLEAN, False, doc="Show the record itself in that line.")
         .define("errors.deadletterqueue.topic.name", Type.STRING, "", doc="Topic of records that cannot be handled.")
         .define("errors.deadletterqueue.topic.replication.factor", Type.INT, -1,
                 doc="Its replicas; -1: the broker's default.")

@@ -16,18 +16,22 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from connectors.api.connector import Task
 from connectors.api.errors import ConnectError, DataError, FatalError
-from connectors.api.record import Headers, SinkRecord
+from connectors.api.record import Headers, SinkRecord, SourceRecord
 from connectors.runtime.kafka_clients import client_options, overrides
 from connectors.runtime.metrics import TaskMetrics
 from connectors.runtime.settings import WorkerSettings
 from connectors.runtime.state import TaskId
 
-__all__ = ["DeadLetters", "create_topic", "error_headers"]
+__all__ = ["DeadLetters", "create_topic", "described", "error_headers"]
 
 log = logging.getLogger(__name__)
 
 _MOST_BYTES = 100 * 1024 * 1024
 """A record that was small enough for its own topic must not be too large for the dead letters."""
+
+
+_MOST_SHOWN = 1000
+"""So many characters of a key, of a value or of headers stand in a line of the log."""
 
 
 class DeadLetters:
@@ -49,6 +53,7 @@ class DeadLetters:
         self._plugin = task
         self._tolerant = props.get("errors.tolerance") == "all"
         self._logged = props.get("errors.log.enable", "true") == "true"
+        self._shown = props.get("errors.log.include.messages", "false") == "true"
         self._headers = props.get("errors.deadletterqueue.context.headers.enable", "true") == "true"
         name = props.get("errors.deadletterqueue.topic.name", "")
         self._topic = settings.kafka.prefix + name if name else ""
@@ -91,16 +96,21 @@ class DeadLetters:
         """
         self._metrics.errors.inc()
         if self._logged:
-            log.warning("%s: %s: %s", self._task_id, record.where, error)
+            self._metrics.errors.logged()
+            shown = f" ({described(record, record.raw_key, record.raw_value)})" if self._shown else ""
+            log.warning("%s: %s: %s%s", self._task_id, record.where, error, shown)
         future: Future[None] = Future()
         if self._producer is not None:
             context = self._context(record, error, stage, component) if self._headers else []
             self._produce(record, context, future)
-        if not self._tolerant:
+        if self._tolerant:
+            self._metrics.errors.skipped()
+        else:
+            self._metrics.errors.failed()
             self.failure = self.failure or DataError(f"{record.where}: {error} (errors.tolerance is none)")
             if not future.done():
                 future.set_exception(self.failure)
-        elif self._producer is None:
+        if self._tolerant and self._producer is None:
             future.set_result(None)
         self._waiting.append(future)
         return future
@@ -124,6 +134,7 @@ class DeadLetters:
     def _produce(self, record: SinkRecord, context: list[tuple[str, bytes]], future: Future[None]) -> None:
         def delivered(problem: KafkaError | None, _message: Any) -> None:
             if problem is not None:
+                self._metrics.errors.undelivered()
                 self.failure = FatalError(f"dead-letter topic {self._topic}: Kafka refused a record: {problem.str()}")
                 if not future.done():
                     future.set_exception(self.failure)
@@ -149,6 +160,19 @@ class DeadLetters:
             "offset": str(record.offset),
         }
         return error_headers(place, self._task_id, error, stage, what)
+
+
+def described(record: SinkRecord | SourceRecord, key: object, value: object) -> str:
+    """Return a record as the log shows it with `errors.log.include.messages`."""
+    return (
+        f"timestamp {record.timestamp_ms}, key {_cut(key)}, value {_cut(value)}, headers {_cut(list(record.headers))}"
+    )
+
+
+def _cut(what: object) -> str:
+    text = repr(what)
+    length = f" ({len(what)} bytes)" if isinstance(what, bytes) else ""
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}...{length}"
 
 
 def create_topic(connection: dict[str, Any], topic: str, replicas: int) -> None:

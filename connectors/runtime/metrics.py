@@ -18,11 +18,28 @@ _SENT = Counter("connect_sink_record_send_total", "Records put to the target.", 
 _POLLED = Counter("connect_source_record_poll_total", "Records polled from the source.", _LABELS, registry=REGISTRY)
 _WRITTEN = Counter("connect_source_record_write_total", "Records acked by Kafka.", _LABELS, registry=REGISTRY)
 _ERRORS = Counter("connect_task_error_total_record_errors", "Bad records.", _LABELS, registry=REGISTRY)
+_SKIPPED = Counter("connect_task_error_total_records_skipped", "Those left out.", _LABELS, registry=REGISTRY)
+_FAILURES = Counter("connect_task_error_total_record_failures", "Those that end the task.", _LABELS, registry=REGISTRY)
+_LOGGED = Counter("connect_task_error_total_errors_logged", "Those in the log.", _LABELS, registry=REGISTRY)
+_UNDELIVERED = Counter(
+    "connect_task_error_deadletterqueue_produce_failures",
+    "Dead letters that Kafka refused.",
+    _LABELS,
+    registry=REGISTRY,
+)
 _DEAD = Counter("connect_task_error_deadletterqueue_produce_requests", "Dead letters.", _LABELS, registry=REGISTRY)
 _RETRIES = Counter("connect_task_error_total_retries", "Calls tried again.", _LABELS, registry=REGISTRY)
 _PUT = Histogram("connect_sink_task_put_batch_seconds", "Time of one put.", _LABELS, registry=REGISTRY)
 _LAG = Gauge("connect_sink_record_lag", "Records in Kafka that were not put yet.", _LABELS, registry=REGISTRY)
 _STATE = Gauge("connect_task_status", "1 for the present state.", (*_LABELS, "state"), registry=REGISTRY)
+_UNCOMMITTED = Gauge("connect_sink_record_active_count", "Put and not committed yet.", _LABELS, registry=REGISTRY)
+_TRANSACTION = Histogram(
+    "connect_source_task_transaction_size",
+    "Records of one transaction.",
+    _LABELS,
+    registry=REGISTRY,
+    buckets=(1, 10, 100, 1000, 10_000, 100_000, 1_000_000),
+)
 _READ_BYTES = Counter("connect_sink_record_read_bytes_total", "Bytes of values read.", _LABELS, registry=REGISTRY)
 _WRITE_BYTES = Counter("connect_source_record_write_bytes_total", "Bytes of values sent.", _LABELS, registry=REGISTRY)
 _POLL = Histogram("connect_source_task_poll_batch_seconds", "Time of one poll.", _LABELS, registry=REGISTRY)
@@ -43,6 +60,7 @@ _RATIO_OF = {
 _OF_TASKS = (
     _READ, _SENT, _POLLED, _WRITTEN, _ERRORS, _DEAD, _RETRIES, _PUT, _LAG, _STATE, _READ_BYTES, _WRITE_BYTES, _POLL,
     _ACTIVE, _PARTITIONS, _COMMITTED, _COMMIT, _NOT_COMMITTED, _LAST_ERROR, _STARTS, _FAILED, *_RATIO_OF.values(),
+    _SKIPPED, _FAILURES, _LOGGED, _UNDELIVERED, _UNCOMMITTED, _TRANSACTION,
 )  # fmt: skip
 
 _TABLE = (*_LABELS, "table")
@@ -105,11 +123,15 @@ class TableSeries:
 
 
 class _Errors:
-    """Counts bad records and remembers when the last one came."""
+    """Counts bad records and what became of them, and remembers when the last one came."""
 
     def __init__(self, labels: tuple[str, str]) -> None:
         self._count = _ERRORS.labels(*labels)
         self._last = _LAST_ERROR.labels(*labels)
+        self.skipped = _SKIPPED.labels(*labels).inc
+        self.failed = _FAILURES.labels(*labels).inc
+        self.logged = _LOGGED.labels(*labels).inc
+        self.undelivered = _UNDELIVERED.labels(*labels).inc
 
     def inc(self, amount: float = 1) -> None:
         """Count."""
@@ -155,6 +177,8 @@ class TaskMetrics:
         self.errors = _Errors(labels)
         self.dead_letters = _DEAD.labels(*labels)
         self.retries = _RETRIES.labels(*labels)
+        self.uncommitted = _UNCOMMITTED.labels(*labels)
+        self.transaction = _TRANSACTION.labels(*labels)
         self.put = _PUT.labels(*labels)
         self.lag = _LAG.labels(*labels)
         self.partitions = _PARTITIONS.labels(*labels)

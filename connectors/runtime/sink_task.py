@@ -300,6 +300,9 @@ class SinkTaskRunner(TaskRunner):
             _low, high = self._consumer.get_watermark_offsets(KafkaPartition(*tp), cached=True) or (-1, -1)
             if high >= 0 and tp in self._put_offsets:
                 lag += max(0, high - self._put_offsets[tp])
+        put = self._put_offsets.items()
+        held = sum(offset - self._committed.get(tp, self._begun.get(tp, offset)) for tp, offset in put)
+        self.metrics.uncommitted.set(held)
         self.metrics.lag.set(lag)
         self.metrics.partitions.set(len(self._assigned))
 

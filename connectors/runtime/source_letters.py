@@ -16,7 +16,7 @@ import orjson
 
 from connectors.api.errors import DataError
 from connectors.api.record import SourceRecord
-from connectors.runtime.dead_letters import create_topic, error_headers
+from connectors.runtime.dead_letters import create_topic, described, error_headers
 from connectors.runtime.kafka_clients import client_options, overrides
 from connectors.runtime.metrics import TaskMetrics
 from connectors.runtime.task import TaskSpec
@@ -47,6 +47,7 @@ class SourceLetters:
         self._metrics = metrics
         self._tolerant = props.get("errors.tolerance") == "all"
         self._logged = props.get("errors.log.enable", "true") == "true"
+        self._shown = props.get("errors.log.include.messages", "false") == "true"
         self._headers = props.get("errors.deadletterqueue.context.headers.enable", "true") == "true"
         self._topic = props.get("errors.deadletterqueue.topic.name", "")
         self._replicas = int(props.get("errors.deadletterqueue.topic.replication.factor", -1))
@@ -79,14 +80,8 @@ class SourceLetters:
         Raises:
             DataError: `errors.tolerance` is none.
         """
-        self._metrics.errors.inc()
-        where = f"topic {record.topic}, source offset {record.source_offset}: " if record.topic else ""
-        text = f"{where}{error if isinstance(error, DataError) else f'{type(error).__name__}: {error}'}"
-        if not self._tolerant:
-            raise DataError(f"{text} (errors.tolerance is none)") from error
-        if self._logged:
-            fate = f"goes to the dead-letter topic {self._topic}" if self._topic else "is left out"
-            log.warning("%s: a record %s: %s", self._spec.task_id, fate, text)
+        text = self._bad(record, error)
+        self._log(record, text, f"goes to the dead-letter topic {self._topic}" if self._topic else "is left out")
         if not self._topic:
             return None
         self._metrics.dead_letters.inc()
@@ -94,6 +89,31 @@ class SourceLetters:
         if self._headers:
             headers += error_headers(_place(record), self._spec.task_id, error, stage, component)
         return Letter(self._topic, _raw(record.value), _raw(record.key), None, headers, record.timestamp_ms)
+
+    def too_large(self, record: SourceRecord, error: DataError) -> None:
+        """Leave out a record that the producer refuses for its size; a dead letter would be too large as well.
+
+        Raises:
+            DataError: `errors.tolerance` is none.
+        """
+        self._log(record, self._bad(record, error), "is left out")
+
+    def _bad(self, record: SourceRecord, error: Exception) -> str:
+        """Count a bad record; returns what there is to say of it."""
+        self._metrics.errors.inc()
+        where = f"topic {record.topic}, source offset {record.source_offset}: " if record.topic else ""
+        text = f"{where}{error if isinstance(error, DataError) else f'{type(error).__name__}: {error}'}"
+        if not self._tolerant:
+            self._metrics.errors.failed()
+            raise DataError(f"{text} (errors.tolerance is none)") from error
+        self._metrics.errors.skipped()
+        return text
+
+    def _log(self, record: SourceRecord, text: str, fate: str) -> None:
+        if self._logged:
+            self._metrics.errors.logged()
+            shown = f" ({described(record, record.key, record.value)})" if self._shown else ""
+            log.warning("%s: a record %s: %s%s", self._spec.task_id, fate, text, shown)
 
 
 def _place(record: SourceRecord) -> dict[str, str]:

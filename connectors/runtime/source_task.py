@@ -14,7 +14,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from connectors.api.errors import ConnectError, FatalError, RetriableError
+from connectors.api.errors import ConnectError, DataError, FatalError, RetriableError
 from connectors.api.record import RecordMetadata, SourceRecord
 from connectors.api.source import SourceTask
 from connectors.runtime.conversion import Chain, converter
@@ -24,13 +24,20 @@ from connectors.runtime.source_letters import Letter, SourceLetters
 from connectors.runtime.task import Report, TaskRunner, TaskSpec
 from connectors.runtime.topic_creation import topic_to_create
 
-__all__ = ["SourceTaskRunner"]
+__all__ = ["SourceTaskRunner", "TooLargeError"]
 
 log = logging.getLogger(__name__)
 
 
 class _StoppingError(Exception):
     """The task was asked to stop while it waited for room in the producer's queue."""
+
+
+class TooLargeError(DataError):
+    """A record has more bytes than the producer takes; nothing of it was sent."""
+
+
+_TOO_LARGE = "a record is too large for Kafka; producer.override.message.max.bytes and the topic's limit set how large"
 
 
 class _Sent:
@@ -232,7 +239,11 @@ class SourceTaskRunner(TaskRunner):
                 stage = "KEY_CONVERTER" if part is self._key else "VALUE_CONVERTER"
                 changed = self._letters.letter(record, error, stage, part)
             else:
-                self._hand_over(sent, changed, key, value)
+                try:
+                    self._hand_over(sent, changed, key, value)
+                except TooLargeError as error:
+                    self._letters.too_large(record, error)
+                    self._leave_out(sent)
                 return
         elif record.error is not None:
             changed = self._letters.errant(record)
@@ -270,6 +281,8 @@ class SourceTaskRunner(TaskRunner):
                     raise _StoppingError from None
                 self._producer.poll(0.1)
             except KafkaException as error:
+                if error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                    raise TooLargeError(f"topic {topic}: {_TOO_LARGE}") from error
                 raise FatalError(f"topic {topic}: Kafka refused a record: {error.args[0].str()}") from error
             else:
                 return

@@ -162,10 +162,11 @@ class TransactionalSourceRunner(SourceTaskRunner):
 
     def _enqueue(self, give_up: Callable[[], bool], topic: str, *arguments: Any, **options: Any) -> None:
         self._begin()
+        # Kept only once it is taken: what the producer refuses is no part of the transaction.
+        self._hand(give_up, topic, *arguments, **options)
         if self._kept_bytes <= _KEPT_BYTES:
             self._kept.append(((topic, *arguments), options))
             self._kept_bytes += sum(len(each) for each in arguments if each is not None)
-        self._hand(give_up, topic, *arguments, **options)
 
     def _begin(self) -> None:
         if self._begun:
@@ -219,6 +220,7 @@ class TransactionalSourceRunner(SourceTaskRunner):
 
     async def _committed(self, *, dropped: bool) -> None:
         count = len(self._inflight)
+        self.metrics.transaction.observe(count)
         self._inflight.clear()
         self._forget()
         if not dropped:

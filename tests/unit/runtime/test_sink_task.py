@@ -9,6 +9,7 @@ import pytest
 from connectors import RetriableError, SinkRecord, SinkTask, TopicPartition
 from connectors.formats.text import BytesConverter
 from connectors.runtime import sink_task
+from connectors.runtime.metrics import REGISTRY
 from connectors.runtime.sink_task import SinkTaskRunner
 from connectors.runtime.state import State
 from tests.unit.runtime.fakes import FakeConsumer, Reports, ended, spec, until
@@ -184,6 +185,19 @@ def test_the_wait_before_another_try_ends_where_the_limit_does(running: Any) -> 
     begun = time.monotonic()
     until(lambda: run.reports.states[-1] is State.FAILED)
     assert time.monotonic() - begun < 3
+
+
+def test_what_is_put_and_not_committed_is_counted(running: Any) -> None:
+    def held() -> float | None:
+        labels = {"connector": "c", "task": "0"}
+        return REGISTRY.get_sample_value("connect_sink_record_active_count", labels)
+
+    run = running()
+    run.task.answer = {T0: 4}
+    run.start()
+    until(lambda: held() == 6)
+    run.task.answer = None
+    until(lambda: held() == 0)
 
 
 def test_a_quiet_sink_gets_empty_batches_so_that_it_can_act_by_the_clock(running: Any) -> None:

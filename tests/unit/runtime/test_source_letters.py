@@ -143,3 +143,15 @@ def test_no_offset_behind_a_dead_letter_is_stored_before_it_is_acknowledged(run:
     with producer.lock:
         producer.waiting.append(letter)
     until(lambda: stored()[-1:] == [4])
+
+
+def test_the_log_shows_the_record_where_it_is_told_to(run: Any, caplog: pytest.LogCaptureFixture) -> None:
+    run(**TO_TOPIC, **{"errors.log.include.messages": "true"})
+    until(lambda: stored()[-1:] == [4])
+    assert "key b'k', value 'no bytes'" in caplog.text
+
+
+def test_the_log_does_not_show_it_otherwise(run: Any, caplog: pytest.LogCaptureFixture) -> None:
+    run(**TO_TOPIC)
+    until(lambda: stored()[-1:] == [4])
+    assert "'no bytes'" not in caplog.text

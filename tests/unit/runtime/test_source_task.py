@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from connectors import ConfigError, RecordMetadata, RetriableError, SourceRecord, SourceTask
 from connectors.formats.text import BytesConverter
-from connectors.runtime import source_task
+from connectors.runtime import source_letters, source_task
 from connectors.runtime.source_context import StoredOffsets
 from connectors.runtime.source_task import SourceTaskRunner
 from connectors.runtime.state import State
@@ -275,3 +275,46 @@ def test_nothing_is_sent_while_paused(running: Any) -> None:
     assert run.task.next == 0
     run.runner.pause(False)
     until(lambda: run.stored()[-1:] == [10])
+
+
+def too_large(limit: int, produce: Any) -> Any:
+    """Return what refuses values of more bytes, as librdkafka does before it sends them."""
+
+    def checked(topic: str, value: Any = None, *given: Any, **options: Any) -> None:
+        if value is not None and len(value) > limit:
+            raise KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
+        produce(topic, value, *given, **options)
+
+    return checked
+
+
+@pytest.mark.parametrize("topic", ["", "dead"])
+def test_with_tolerance_a_record_that_is_too_large_is_left_out_and_the_rest_goes_on(
+    running: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, topic: str
+) -> None:
+    monkeypatch.setattr(source_letters, "create_topic", lambda *_: None)
+    policy = {"errors.tolerance": "all"} | ({"errors.deadletterqueue.topic.name": topic} if topic else {})
+    run = running(Acked, **policy)
+    run.task.limit = 0
+    run.task.value = b"x" * 100
+    run.start()
+    run.producer.produce = too_large(50, run.producer.produce)
+    run.task.limit = 10
+    until(lambda: run.stored()[-1:] == [10])
+    assert run.producer.values() == [value for value in run.numbers if value != b"4"]
+    assert run.producer.values("dead") == []
+    until(lambda: len(run.task.acked) == 10)
+    assert [value for value, place in run.task.acked if place is None] == [b"x" * 100]
+    assert "too large for Kafka" in caplog.text
+
+
+def test_without_tolerance_a_record_that_is_too_large_fails_the_task(running: Any) -> None:
+    run = running()
+    run.task.limit = 0
+    run.task.value = b"x" * 100
+    run.start()
+    run.producer.produce = too_large(50, run.producer.produce)
+    run.task.limit = 10
+    until(lambda: run.reports.states[-1] is State.FAILED)
+    assert "producer.override.message.max.bytes" in run.reports.seen[-1][1]
+    assert run.stored() in ([], [2], [4], [2, 4])
