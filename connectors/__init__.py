@@ -7,7 +7,7 @@ from connectors.api.errors import ConfigError, ConnectError, DataError, FatalErr
 from connectors.api.provider import ConfigProvider
 from connectors.api.record import Headers, RecordMetadata, SinkRecord, SourceRecord, TopicPartition
 from connectors.api.sink import SinkConnector, SinkTask
-from connectors.api.source import SourceConnector, SourceTask
+from connectors.api.source import SourceConnector, SourceConnectorContext, SourceTask
 from connectors.api.transform import Predicate, Transform
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "SinkRecord",
     "SinkTask",
     "SourceConnector",
+    "SourceConnectorContext",
     "SourceRecord",
     "SourceTask",
     "Task",

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from connectors.api.connector import Connector, Props, Task
+from connectors.api.connector import Connector, ConnectorContext, Props, Task
 from connectors.api.errors import DataError
 from connectors.api.record import RecordMetadata, SourceRecord
 
-__all__ = ["OffsetStorageReader", "SourceConnector", "SourceTask", "SourceTaskContext", "TransactionContext"]
+__all__ = [
+    "OffsetStorageReader",
+    "SourceConnector",
+    "SourceConnectorContext",
+    "SourceTask",
+    "SourceTaskContext",
+    "TransactionContext",
+]
 
 
 class OffsetStorageReader(Protocol):
@@ -63,8 +70,22 @@ class SourceTaskContext(Protocol):
         """
 
 
+class SourceConnectorContext(ConnectorContext, Protocol):
+    """What a source connector may ask of the runtime."""
+
+    @property
+    def offset_storage_reader(self) -> OffsetStorageReader:
+        """The offsets that are stored now, e.g. to plan tasks by what is left to do."""
+
+
 class SourceConnector(Connector):
     """A connector whose tasks are `SourceTask`s."""
+
+    context: SourceConnectorContext
+
+    def initialize(self, context: ConnectorContext) -> None:
+        """Receive the runtime's context, that of a source. Called once, before `start`."""
+        self.context = cast("SourceConnectorContext", context)
 
     @classmethod
     def exactly_once_support(cls, props: Props) -> bool | None:

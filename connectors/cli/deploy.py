@@ -10,7 +10,7 @@ from connectors.cli.client import Client
 from connectors.cli.control import each as each_of
 from connectors.cli.errors import CommandError, NoWorkerError, summarise
 from connectors.cli.files import Deployment, read
-from connectors.cli.preview import about, not_valid, preview, scrubbed, validation_errors
+from connectors.cli.preview import about, difference, not_valid, preview, scrubbed, validation_errors
 from connectors.cli.selection import confirm
 from connectors.cli.waiting import retried, until_running
 
@@ -31,6 +31,7 @@ _paths = click.argument("paths", nargs=-1, required=True, metavar="FILE|DIR...")
     help="How long to wait in all, also for a worker that is only starting.",
 )
 @click.option("--dry-run", is_flag=True, help="Validate, show what would change, and change nothing.")
+@click.option("--diff", is_flag=True, help="Show each option that changes.")
 @click.option(
     "--initial-state",
     type=click.Choice(["running", "paused", "stopped"], case_sensitive=False),
@@ -45,6 +46,7 @@ def deploy(
     wait: bool,
     timeout: float,
     dry_run: bool,
+    diff: bool,
     initial_state: str | None,
     prune: bool,
     yes: bool,
@@ -63,9 +65,11 @@ def deploy(
         _prune(client, deployments, yes=yes)
     if wait:
         retried(lambda: client.request("GET", "/health"), client.deadline)
-    failures = {
-        each.name: failure for each in deployments if (failure := _put(client, each, client.deadline, initial_state))
-    }
+    failures: dict[str, CommandError] = {}
+    for each in deployments:
+        failure = _put(client, each, client.deadline, initial_state, diff=diff)
+        if failure is not None:
+            failures[each.name] = failure
     sent = [each.name for each in deployments if each.name not in failures]
     if wait and sent:
         try:
@@ -76,14 +80,17 @@ def deploy(
     summarise(list(failures.values()), len(deployments))
 
 
-def _put(client: Client, each: Deployment, deadline: float, initial_state: str | None) -> CommandError | None:
+def _put(
+    client: Client, each: Deployment, deadline: float, initial_state: str | None, *, diff: bool
+) -> CommandError | None:
     try:
+        changes = retried(lambda: difference(client, each), deadline) if diff else []
         change = retried(lambda: _stored(client, each, initial_state), deadline)
     except NoWorkerError:
         raise
     except CommandError as error:
         return about(each, error)
-    click.echo(f"{each.name}: {change}")
+    click.echo("\n".join([f"{each.name}: {change}", *changes]))
     return None
 
 

@@ -12,7 +12,7 @@ from connectors.cli.errors import INVALID, NOT_FOUND, CommandError, NoWorkerErro
 from connectors.cli.files import Deployment
 from connectors.cli.secret import HIDDEN, hide, scrub
 
-__all__ = ["about", "not_valid", "preview", "scrubbed", "validation_errors"]
+__all__ = ["about", "difference", "not_valid", "preview", "scrubbed", "validation_errors"]
 
 
 def preview(client: Client, deployments: list[Deployment], *, prune: bool) -> None:
@@ -94,25 +94,33 @@ def _current(client: Client, name: str) -> dict[str, str] | None:
     return found
 
 
-def _print_difference(name: str, old: dict[str, str] | None, new: dict[str, str]) -> None:
-    shown = hide(new)
-    if old is None:
-        click.echo(f"{name}: would be created")
-        _print_lines("+", shown)
-        return
+def difference(client: Client, each: Deployment) -> list[str]:
+    """Return a line for each option that a deployment changes, without secrets."""
+    removed, added = _compared(_current(client, each.name) or {}, each.config)
+    return [*_lines("-", removed), *_lines("+", added)]
+
+
+def _compared(old: dict[str, str], new: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what goes and what comes; what the worker hides cannot be compared here, so it counts as the same."""
     hidden_before = {key for key, value in old.items() if value == HIDDEN}
     removed = {key: value for key, value in hide(old).items() if key not in new}
-    # What the worker hides cannot be compared here; it compares itself when it is deployed.
-    changed = {key: value for key, value in shown.items() if key not in hidden_before and old.get(key) != new[key]}
-    unknown = sorted(hidden_before & new.keys())
-    if not (removed or changed):
+    added = {key: value for key, value in hide(new).items() if key not in hidden_before and old.get(key) != new[key]}
+    return removed | {key: hide(old)[key] for key in added if key in old}, added
+
+
+def _print_difference(name: str, old: dict[str, str] | None, new: dict[str, str]) -> None:
+    removed, added = _compared(old or {}, new)
+    if old is None:
+        click.echo(f"{name}: would be created")
+    elif removed or added:
+        click.echo(f"{name}: would be updated")
+    else:
+        unknown = sorted(key for key, value in old.items() if value == HIDDEN and key in new)
         click.echo(f"{name}: would be unchanged" + (f", unless these are new: {', '.join(unknown)}" if unknown else ""))
-        return
-    click.echo(f"{name}: would be updated")
-    _print_lines("-", removed | {key: hide(old)[key] for key in changed if key in old})
-    _print_lines("+", changed)
+    for line in [*_lines("-", removed), *_lines("+", added)]:
+        click.echo(line)
 
 
-def _print_lines(sign: str, options: dict[str, Any]) -> None:
-    for key, value in sorted(options.items()):
-        click.echo(click.style(f"  {sign} {key} = {value}", fg="green" if sign == "+" else "red"))
+def _lines(sign: str, options: dict[str, Any]) -> list[str]:
+    colour = "green" if sign == "+" else "red"
+    return [click.style(f"  {sign} {key} = {value}", fg=colour) for key, value in sorted(options.items())]

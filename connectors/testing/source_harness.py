@@ -11,26 +11,13 @@ from typing import Any
 from connectors.api.errors import RetriableError
 from connectors.api.record import RecordMetadata, SourceRecord
 from connectors.api.source import SourceConnector, SourceTask
-from connectors.testing.calls import call, planned
+from connectors.testing.calls import Offsets, call, partition_text, planned
 
 __all__ = ["SourceHarness"]
 
-Pairs = list[tuple[dict[str, Any], dict[str, Any]]]
-
-
-class _Offsets:
-    def __init__(self, stored: Mapping[str, dict[str, Any]]) -> None:
-        self._stored = dict(stored)
-
-    def offset(self, partition: Mapping[str, Any]) -> dict[str, Any] | None:
-        return self._stored.get(_text(partition))
-
-    def offsets(self) -> Pairs:
-        return [(json.loads(partition), offset) for partition, offset in self._stored.items()]
-
 
 class _Context:
-    def __init__(self, offsets: _Offsets, props: dict[str, str]) -> None:
+    def __init__(self, offsets: Offsets, props: dict[str, str]) -> None:
         self.connector = "conformance"
         self.offset_storage_reader = offsets
         self.transaction_context = None
@@ -78,10 +65,10 @@ class SourceHarness:
 
     async def start(self) -> None:
         """Plan and start the tasks at the stored offsets."""
-        for props in await planned(self._connector, self._props, self._tasks_max):
+        for props in await planned(self._connector, self._props, self._tasks_max, self.offsets):
             task = self._connector.task_class()()
             assert isinstance(task, SourceTask)
-            task.initialize(_Context(_Offsets(self.offsets), props))
+            task.initialize(_Context(Offsets(self.offsets), props))
             self.tasks.append(task)
             await call(task.start, props)
 
@@ -124,7 +111,9 @@ class SourceHarness:
             await call(task.commit_record, record, RecordMetadata(record.topic, record.partition or 0, number))
             if record.source_offset is not None:
                 # Through JSON, as it goes to a topic.
-                self.offsets[_text(record.source_partition or {})] = json.loads(json.dumps(dict(record.source_offset)))
+                self.offsets[partition_text(record.source_partition or {})] = json.loads(
+                    json.dumps(dict(record.source_offset))
+                )
         for task in self.tasks:
             await call(task.commit)
 
@@ -137,7 +126,3 @@ class SourceHarness:
     def crash(self) -> None:
         """Leave the tasks without a word, as a killed process does."""
         self.tasks, self.records = [], []
-
-
-def _text(partition: Mapping[str, Any]) -> str:
-    return json.dumps(dict(partition), sort_keys=True)

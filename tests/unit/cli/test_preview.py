@@ -45,6 +45,16 @@ def test_dry_run_shows_each_option_that_changes(rest: Any, cli: Cli, tmp_path: P
     assert changing(rest) == []
 
 
+def test_a_deployment_shows_each_option_that_it_changes(rest: Any, cli: Cli, tmp_path: Path) -> None:
+    rest.configs["a"] = {"name": "a", "connector.class": "CassandraSink", "topics": "old", "x": "[hidden]"}
+    result = cli("deploy", written(tmp_path, FILE + "  x: s3cret\n  y.password: s3cret\n"), "--diff")
+    assert result.exit_code == 0, result.stderr
+    lines = ["a: updated", "  - topics = old", "  + topics = t", "  + y.password = [hidden]"]
+    assert result.stdout.splitlines() == lines
+    assert rest.configs["a"]["topics"] == "t"
+    assert cli("deploy", written(tmp_path, FILE + "  x: s3cret\n  y.password: s3cret\n")).stdout.startswith("a: ")
+
+
 def test_dry_run_of_the_same_says_so(rest: Any, cli: Cli, tmp_path: Path) -> None:
     rest.configs["a"] = {"name": "a", "connector.class": "CassandraSink", "topics": "t"}
     assert cli("deploy", written(tmp_path, FILE), "--dry-run").stdout == "a: would be unchanged\n"

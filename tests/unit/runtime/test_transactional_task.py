@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from connectors.runtime.source_context import StoredOffsets
 from connectors.runtime.state import State
 from connectors.runtime.transactional_task import TransactionalSourceRunner, is_exactly_once
 from tests.unit.runtime.fakes import SETTINGS, FakeProducer, Reports, ended, spec, until
-from tests.unit.runtime.test_source_task import Admin, Source
+from tests.unit.runtime.test_source_task import Admin, Source, too_large
 
 OFFSETS = "unit-offsets"
 
@@ -120,6 +121,21 @@ def test_a_transaction_that_kafka_aborts_is_written_once_more(run: Any) -> None:
     until(lambda: len(producer.committed) == 2)
     assert TransactionalProducer.calls[2:8] == ["begin", "commit", "commit", "abort", "begin", "commit"]
     assert batches(producer) == [([b"6", b"7"], [8]), ([b"8", b"9"], [10])]
+    assert reports.states == [State.RUNNING]
+
+
+def test_a_record_that_is_too_large_is_left_out_of_its_transaction_where_errors_are_tolerated(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Source, "start", lambda self, _props: setattr(self, "value", b"x" * 100))
+    produce = FakeProducer.produce
+    monkeypatch.setattr(
+        FakeProducer, "produce", lambda self, *given, **how: too_large(50, partial(produce, self))(*given, **how)
+    )
+    TransactionalProducer.problems = {"commit": [problem(KafkaError._STATE, abort=True)] * 3}
+    producer, reports = run(**{"errors.tolerance": "all"})
+    until(lambda: len(producer.committed) == 5)
+    assert batches(producer)[2] == ([b"5"], [6])
     assert reports.states == [State.RUNNING]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -128,3 +128,26 @@ async def test_clock_wakes_sleepers_in_their_order() -> None:
     assert woken == [("a", 101), ("b", 102), ("b", 103)]
     assert clock.time() == 103
     await asyncio.gather(*tasks)
+
+
+class Planner(InMemorySource):
+    """Plans with the offsets that are stored."""
+
+    seen: ClassVar[list[Any]] = []
+
+    def task_configs(self, max_tasks: int) -> list[dict[str, str]]:
+        self.seen.append(self.context.offset_storage_reader.offsets())
+        return super().task_configs(max_tasks)
+
+
+async def test_a_source_connector_may_read_the_stored_offsets_when_it_plans() -> None:
+    InMemorySource.data["planned"] = [{"n": 1}, {"n": 2}]
+    harness = SourceHarness(Planner, {"name": "planned", "topic": "t"})
+    async with harness:
+        await harness.take(2)
+        await harness.acknowledge()
+    await harness.start()
+    await harness.stop()
+    assert Planner.seen[0] == []
+    assert [offset for _partition, offset in Planner.seen[1]] == list(harness.offsets.values())
+    assert Planner.seen[1]
