@@ -1,11 +1,12 @@
 """How REST is reached and by whom: address, TLS, who may read and who may change.
 
-Source: Kafka Connect's `listeners`, `rest.advertised.*` and `ssl.*`; the two roles are ours.
+Source: Kafka Connect's `listeners`, `rest.advertised.*`, `access.control.*` and `ssl.*`; the two roles are ours.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ from connectors.api.errors import ConfigError
 __all__ = ["RestSettings", "flag"]
 
 _PREFIX = "CONNECTORS_REST_"
+_READ_AND_CREATE = ("GET", "HEAD", "POST")
+_ORIGIN = re.compile(r"https?://[a-z0-9.\[\]:-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class RestSettings:
         ca: PEM file of the authorities that this worker trusts when it calls other workers; empty: the system's.
         admins: Credentials that may do everything: `user:password` for basic authentication, else a bearer token.
         readers: Credentials that may look only.
+        allow_origin: Sites whose pages may call REST from a browser, e.g. `https://ui.example`, or `*`.
+        allow_methods: The methods that they may use.
         topic_tracking: Whether the topics that connectors use are noted.
         topic_reset: Whether REST may forget them.
     """
@@ -44,6 +49,8 @@ class RestSettings:
     ca: str = ""
     admins: tuple[str, ...] = field(default=(), repr=False)
     readers: tuple[str, ...] = field(default=(), repr=False)
+    allow_origin: tuple[str, ...] = ()
+    allow_methods: tuple[str, ...] = _READ_AND_CREATE
     topic_tracking: bool = True
     topic_reset: bool = True
 
@@ -64,9 +71,12 @@ class RestSettings:
             ca=_file(own, "tls_ca"),
             admins=_credentials(own, "admin"),
             readers=_credentials(own, "reader"),
+            allow_origin=_words(own, "access_control_allow_origin"),
+            allow_methods=tuple(map(str.upper, _words(own, "access_control_allow_methods"))) or _READ_AND_CREATE,
             topic_tracking=flag(env, "CONNECTORS_TOPIC_TRACKING", default=True),
             topic_reset=flag(env, "CONNECTORS_TOPIC_TRACKING_RESET", default=True),
         )
+        settings.check_origins()
         if settings.readers and not settings.admins:
             text = f"{_PREFIX}READER is set without {_PREFIX}ADMIN: nobody could change anything"
             raise ConfigError(text, key=f"{_PREFIX}ADMIN")
@@ -95,6 +105,21 @@ class RestSettings:
             return self.advertised
         host = socket.gethostname() if self.host in ("0.0.0.0", "::", "") else self.host
         return f"{'https' if self.cert else 'http'}://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def check_origins(self) -> None:
+        """Check that origins are such as browsers send, as any other would never match.
+
+        Raises:
+            ConfigError: One is not, or every page of the web could change connectors without authentication.
+        """
+        name = f"{_PREFIX}ACCESS_CONTROL_ALLOW_ORIGIN"
+        bad = next((each for each in self.allow_origin if each != "*" and not _ORIGIN.fullmatch(each)), None)
+        if bad is not None:
+            text = f"{name}: {bad!r} is no origin; give scheme, host and port alone, as https://ui.example:8443, or *"
+            raise ConfigError(text, key=name)
+        if "*" in self.allow_origin and not self.admins:
+            text = f"{name} is *: every page of the web could change connectors; set {_PREFIX}ADMIN, or name the sites"
+            raise ConfigError(text, key=name)
 
     def server_tls(self) -> ssl.SSLContext | None:
         """Return the context to serve with, or None for plain HTTP.
@@ -143,6 +168,10 @@ def _file(own: Mapping[str, str], name: str) -> str:
         variable = f"{_PREFIX}{name.upper()}"
         raise ConfigError(f"{variable}: there is no file {path}", key=variable)
     return path
+
+
+def _words(own: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(each.strip() for each in own.get(name, "").split(",") if each.strip())
 
 
 def _credentials(own: Mapping[str, str], role: str) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from connectors.runtime.catalog import PluginTimeoutError
 from connectors.runtime.herder import Herder
 from connectors.runtime.rest.answers import RestError, answer, refusal
 from connectors.runtime.rest.context import Context
+from connectors.runtime.rest.cors import Cors
 from connectors.runtime.rest.gate import Gate
 from connectors.runtime.rest.openapi import document
 from connectors.runtime.rest.protocol import Runner
@@ -89,6 +90,7 @@ def application(herder: Herder) -> web.Application:
 
     app.on_cleanup.append(close)
     app.on_response_prepare.append(_signed)
+    app.on_response_prepare.append(Cors(herder.settings.rest).sign)
     return app
 
 

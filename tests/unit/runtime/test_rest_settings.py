@@ -33,6 +33,8 @@ def test_loopback_needs_no_authentication(host: str) -> None:
         ({"CONNECTORS_REST_TLS_CERT": "/no/such"}, "there is no file /no/such"),
         ({"CONNECTORS_REST_TLS_CERT": __file__}, "no certificate"),
         ({"CONNECTORS_REST_TLS_CA": __file__}, "no certificate of an authority"),
+        ({"CONNECTORS_REST_ACCESS_CONTROL_ALLOW_ORIGIN": "https://ui.example/"}, "'https://ui.example/' is no origin"),
+        ({"CONNECTORS_REST_ACCESS_CONTROL_ALLOW_ORIGIN": "*"}, "every page of the web"),
         ({"CONNECTORS_TOPIC_TRACKING": "maybe"}, "neither true nor false"),
     ],
 )
