@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import click
 
@@ -10,7 +11,9 @@ from connectors.cli.client import Client
 from connectors.cli.control import each as each_of
 from connectors.cli.errors import CommandError, NoWorkerError, summarise
 from connectors.cli.files import Deployment, read
+from connectors.cli.output import format_option, show
 from connectors.cli.preview import about, difference, not_valid, preview, scrubbed, validation_errors
+from connectors.cli.secret import scrub
 from connectors.cli.selection import confirm
 from connectors.cli.waiting import retried, until_running
 
@@ -112,11 +115,13 @@ def _prune(client: Client, deployments: list[Deployment], *, yes: bool) -> None:
 
 @click.command()
 @_paths
+@format_option
 @click.pass_obj
-def validate(client: Client, paths: tuple[str, ...]) -> None:
+def validate(client: Client, paths: tuple[str, ...], output: str) -> None:
     """Check the connectors that files describe, and deploy nothing."""
     deployments = read(paths)
     failures: list[CommandError] = []
+    found: list[dict[str, Any]] = []
     for each in deployments:
         try:
             errors = validation_errors(client, each)
@@ -124,8 +129,14 @@ def validate(client: Client, paths: tuple[str, ...]) -> None:
             raise
         except CommandError as error:
             failures.append(about(each, error))
-            continue
-        click.echo(f"{each.name}: {'valid' if not errors else f'{len(errors)} error(s)'}")
-        if errors:
-            failures.append(about(each, not_valid(errors)))
+            errors = [scrubbed(error, [each]).message]
+        else:
+            errors = [scrub(text, each.config) for text in errors]
+            if output == "table":
+                click.echo(f"{each.name}: {'valid' if not errors else f'{len(errors)} error(s)'}")
+            if errors:
+                failures.append(about(each, not_valid(errors)))
+        found.append({"name": each.name, "file": str(each.file), "valid": not errors, "errors": errors})
+    if output != "table":
+        show(found, {}, [], output)
     summarise(failures, len(deployments))

@@ -55,6 +55,18 @@ def test_a_deployment_shows_each_option_that_it_changes(rest: Any, cli: Cli, tmp
     assert cli("deploy", written(tmp_path, FILE + "  x: s3cret\n  y.password: s3cret\n")).stdout.startswith("a: ")
 
 
+def test_validation_can_be_read_by_programs(rest: Any, cli: Cli, tmp_path: Path) -> None:
+    file = written(tmp_path, FILE)
+    (good,) = json.loads(cli("validate", file, "-o", "json").stdout)
+    assert good == {"name": "a", "file": file, "valid": True, "errors": []}
+    result = cli("validate", written(tmp_path, FILE + "  topik: t\n  y.password: s3cret\n"), "-o", "json")
+    (bad,) = json.loads(result.stdout)
+    assert result.exit_code == USAGE
+    assert not bad["valid"]
+    assert "did you mean topics?" in bad["errors"][0]
+    assert "s3cret" not in result.output
+
+
 def test_dry_run_of_the_same_says_so(rest: Any, cli: Cli, tmp_path: Path) -> None:
     rest.configs["a"] = {"name": "a", "connector.class": "CassandraSink", "topics": "t"}
     assert cli("deploy", written(tmp_path, FILE), "--dry-run").stdout == "a: would be unchanged\n"
