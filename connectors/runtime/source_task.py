@@ -117,6 +117,17 @@ class SourceTaskRunner(TaskRunner):
         if self.failure is None:
             self.failure = FatalError(f"topic {record.topic}: Kafka refused a record: {error.str()}")
 
+    def _serve(self, seconds: float = 0) -> None:
+        """Let the producer call back with what Kafka answered; wait up to `seconds` for it."""
+        try:
+            self._producer.poll(seconds)
+        except KafkaException as error:
+            self._lost(error.args[0])
+
+    def _lost(self, problem: KafkaError) -> None:
+        """Learn that the producer is of no use any more."""
+        raise FatalError(f"the producer ended: {problem.str()}; restart the task")
+
     def signal(self, kind: str, data: dict[str, Any]) -> None:
         """Hand a user's message to the plugin before the next poll; from any thread."""
         self._signals.append((kind, data))
@@ -149,7 +160,7 @@ class SourceTaskRunner(TaskRunner):
     async def finish(self) -> None:
         """Wait for the last acknowledgements and store their offsets."""
         while self._inflight and time.monotonic() < self._stop_by - 1:
-            await asyncio.to_thread(self._producer.poll, 0.1)
+            await asyncio.to_thread(self._serve, 0.1)
             await self._settle()
         await self._store_offsets()
 
@@ -164,7 +175,7 @@ class SourceTaskRunner(TaskRunner):
         polling = asyncio.ensure_future(self.retried(lambda: self.call(self.task.poll)))
         # Acknowledgements are taken while the plugin waits for its source.
         while not (await asyncio.wait([polling], timeout=0.05))[0]:
-            self._producer.poll(0)
+            self._serve()
             if self._inflight and time.monotonic() >= self._next_flush:
                 await self._settle()
                 await self._store_offsets()
@@ -185,13 +196,13 @@ class SourceTaskRunner(TaskRunner):
                 except RetriableError:
                     await self._now_or_later(self._produce, record, new)
                 if number % 500 == 499:
-                    self._producer.poll(0)
+                    self._serve()
                     if self.failure is not None:
                         raise self.failure
         except _StoppingError:
             self._cut = True
             log.info("%s: stops before all of a batch is sent; the next start polls the rest again", self.spec.task_id)
-        self._producer.poll(0)
+        self._serve()
         self.metrics.write_bytes.inc(self._handed_over_bytes)
         self.metrics.active.set(len(self._inflight))
         self._handed_over_bytes = 0
@@ -279,7 +290,7 @@ class SourceTaskRunner(TaskRunner):
             except BufferError:
                 if give_up():
                     raise _StoppingError from None
-                self._producer.poll(0.1)
+                self._serve(0.1)
             except KafkaException as error:
                 if error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
                     raise TooLargeError(f"topic {topic}: {_TOO_LARGE}") from error
@@ -289,7 +300,7 @@ class SourceTaskRunner(TaskRunner):
 
     async def _settle(self) -> None:
         """Take the acknowledged head off the queue, and keep the offset after it."""
-        self._producer.poll(0)
+        self._serve()
         if self.failure is not None:
             raise self.failure
         inflight, count = self._inflight, 0
@@ -337,7 +348,7 @@ class SourceTaskRunner(TaskRunner):
         try:
             self._write_offsets(offsets, late, stored)
             while missing and self.failure is None and not late():
-                await asyncio.to_thread(self._producer.poll, 0.05)
+                await asyncio.to_thread(self._serve, 0.05)
         except _StoppingError:
             log.info("%s: no room for its offsets", self.spec.task_id)
         if self.failure is not None:

@@ -151,7 +151,7 @@ class TransactionalSourceRunner(SourceTaskRunner):
 
     async def _settle(self) -> None:
         """Serve callbacks; what is acknowledged counts only once it is committed."""
-        self._producer.poll(0)
+        self._serve()
         if self.failure is not None:
             raise self.failure
 
@@ -287,6 +287,10 @@ class TransactionalSourceRunner(SourceTaskRunner):
             if self._late() or (self.stopping() and name == "init_transactions"):
                 raise EndedError(f"stops while Kafka does not answer to {name}; the next start polls it again")
             log.warning("%s: %s: %s; trying again", self.spec.task_id, name, problem.str())
+
+    def _lost(self, problem: KafkaError) -> None:
+        self._tell_fenced(problem)
+        super()._lost(problem)
 
     def _tell_fenced(self, problem: KafkaError) -> None:
         if problem.code() in _FENCED:

@@ -56,6 +56,11 @@ class TransactionalProducer(FakeProducer):
         if self.problems.get(name):
             raise self.problems[name].pop(0)
 
+    def poll(self, timeout: float = 0) -> None:
+        if self.problems.get("poll"):
+            raise self.problems["poll"].pop(0)
+        super().poll(timeout)
+
     def init_transactions(self, _timeout: float) -> None:
         self._call("init")
 
@@ -141,6 +146,13 @@ def test_a_record_that_is_too_large_is_left_out_of_its_transaction_where_errors_
 
 def test_a_fenced_task_ends_without_a_failure(run: Any) -> None:
     TransactionalProducer.problems = {"commit": [problem(KafkaError.PRODUCER_FENCED)]}
+    producer, reports = run()
+    until(lambda: reports.states[-1] is State.UNASSIGNED)
+    assert producer.committed == []
+
+
+def test_a_task_that_hears_of_its_fence_while_it_serves_the_producer_ends_without_a_failure(run: Any) -> None:
+    TransactionalProducer.problems = {"poll": [problem(KafkaError._FENCED)]}
     producer, reports = run()
     until(lambda: reports.states[-1] is State.UNASSIGNED)
     assert producer.committed == []
