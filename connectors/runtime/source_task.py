@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -36,6 +37,13 @@ class _StoppingError(Exception):
 class TooLargeError(DataError):
     """A record has more bytes than the producer takes; nothing of it was sent."""
 
+
+# How soon answers of Kafka are looked at that somebody waits for; and all others, such as a token to renew.
+_ANSWER_S = 0.05
+_SERVE_S = 10.0
+# How long, and up to how many records not yet acknowledged, a plugin is polled before anything else is done.
+_ROUNDS_S = 0.5
+_ROUNDS_RECORDS = 1000
 
 _TOO_LARGE = "a record is too large for Kafka; producer.override.message.max.bytes and the topic's limit set how large"
 
@@ -74,12 +82,17 @@ class SourceTaskRunner(TaskRunner):
         self.failure: ConnectError | None = None
         self.acked: list[tuple[SourceRecord, RecordMetadata | None]] = []
         self.wants_records = type(self.task).commit_record is not SourceTask.commit_record
+        self._wants_commits = type(self.task).commit is not SourceTask.commit
         self._stored = stored
         self._transactions: Transactions | None = None
         self._inflight: deque[_Sent] = deque()
         self._signals: deque[tuple[str, dict[str, Any]]] = deque()
         self._offsets: dict[str, Any] = {}
         self._known_topics: set[str] = set()
+        self._storing = 0
+        self._storing_since: float | None = None
+        self._serving = threading.Lock()
+        self._in_rounds = False
         self._cut = False
         self._handed_over_bytes = 0
         self._flush_s = int(spec.props.get("offset.flush.interval.ms", 1000)) / 1000
@@ -99,6 +112,7 @@ class SourceTaskRunner(TaskRunner):
         connection = client_options(self.spec.settings, self.spec.task_id)
         self._producer = Producer(connection | _PRODUCER | overrides(props, "producer") | self.producer_options())
         self._prefix = self.spec.settings.kafka.prefix
+        self._in_rounds = self._may_go_in_rounds()
         await self._letters.open()
         await self.prepare()
         self.task.initialize(SourceContext(self.spec, self._stored, self._transactions))
@@ -107,6 +121,9 @@ class SourceTaskRunner(TaskRunner):
     def producer_options(self) -> dict[str, Any]:
         """Return more options of the producer."""
         return {}
+
+    def _may_go_in_rounds(self) -> bool:
+        return not (self._chain or self.wants_records or inspect.iscoroutinefunction(self.task.poll))
 
     async def prepare(self) -> None:
         """Do what must be done between the producer's making and the plugin's start."""
@@ -120,7 +137,8 @@ class SourceTaskRunner(TaskRunner):
     def _serve(self, seconds: float = 0) -> None:
         """Let the producer call back with what Kafka answered; wait up to `seconds` for it."""
         try:
-            self._producer.poll(seconds)
+            with self._serving:  # what it calls back counts
+                self._producer.poll(seconds)
         except KafkaException as error:
             self._lost(error.args[0])
 
@@ -145,7 +163,6 @@ class SourceTaskRunner(TaskRunner):
         await self._take_signals()
         records = await self._poll()
         if records:
-            self.metrics.polled.inc(len(records))
             await self._send(records)
         await self._settle()
         if time.monotonic() >= self._next_flush:
@@ -153,16 +170,23 @@ class SourceTaskRunner(TaskRunner):
 
     async def idle(self) -> None:
         """While paused: take acknowledgements, store their offsets."""
-        await self.wait(0.2)
+        await self.wait(self._until_next())
         await self._settle()
         await self._store_offsets()
 
     async def finish(self) -> None:
         """Wait for the last acknowledgements and store their offsets."""
-        while self._inflight and time.monotonic() < self._stop_by - 1:
-            await asyncio.to_thread(self._serve, 0.1)
-            await self._settle()
+        await self._answered(lambda: bool(self._inflight), self._stop_by - 1)
+        await self._answered(lambda: self._storing_since is not None, self._stop_by)
         await self._store_offsets()
+        await self._answered(lambda: self._storing_since is not None, self._stop_by)
+        if self._storing_since is not None:
+            log.warning("%s: stops before its offsets are stored; what they cover is sent again", self.spec.task_id)
+
+    async def _answered(self, waits: Callable[[], bool], until: float) -> None:
+        while waits() and time.monotonic() < until:
+            await asyncio.to_thread(self._serve, 0.05)
+            await self._settle()
 
     async def release(self) -> None:
         """Drop what is unsent; it was never acknowledged, so the next start polls it again."""
@@ -172,16 +196,76 @@ class SourceTaskRunner(TaskRunner):
             self._chain.close()
 
     async def _poll(self) -> list[SourceRecord] | None:
-        polling = asyncio.ensure_future(self.retried(lambda: self.call(self.task.poll)))
-        # Acknowledgements are taken while the plugin waits for its source.
-        while not (await asyncio.wait([polling], timeout=0.05))[0]:
-            self._serve()
-            if self._inflight and time.monotonic() >= self._next_flush:
-                await self._settle()
+        once = self._poll_in_rounds if self._in_rounds else self._poll_once
+        polling = asyncio.ensure_future(self.retried(once))
+        # While the plugin waits for its source, what was sent is acknowledged, and its offsets are stored.
+        while not (await asyncio.wait([polling], timeout=self._until_next()))[0]:
+            await self._settle()
+            if time.monotonic() >= self._next_flush:
                 await self._store_offsets()
         records: list[SourceRecord] | None = polling.result()
         # At the end nothing new is sent: it would only delay the stop, and the next start polls it again.
         return None if self.stopping() else records
+
+    async def _poll_once(self) -> list[SourceRecord] | None:
+        began = time.monotonic()
+        records: list[SourceRecord] | None = await self.call(self.task.poll)
+        self.metrics.poll.observe(time.monotonic() - began)
+        if records:
+            self.metrics.polled.inc(len(records))
+        return records
+
+    async def _poll_in_rounds(self) -> list[SourceRecord] | None:
+        records: list[SourceRecord] | None = await self.call(self._rounds, name="poll")
+        return records
+
+    def _rounds(self) -> list[SourceRecord] | None:
+        """Poll and send in the plugin's own thread for a while: each change of thread costs more than a small batch.
+
+        Returns:
+            What is left to send of the last batch, from the first record on that takes more than handing it over.
+        """
+        end = min(time.monotonic() + _ROUNDS_S, self._next_flush)
+        while True:
+            began = time.monotonic()
+            records = self.task.poll()
+            now = time.monotonic()
+            self.metrics.poll.observe(now - began)
+            if records:
+                self.metrics.polled.inc(len(records))
+                self._moved = time.time()
+                left = records if self.stopping() else self._handed_over(records)
+                if left:
+                    return left
+            if now >= end or len(self._inflight) > _ROUNDS_RECORDS or self._wanted_elsewhere():
+                return None
+
+    def _wanted_elsewhere(self) -> bool:
+        return self._paused or self.stopping() or bool(self._signals) or self.failure is not None
+
+    def _handed_over(self, records: list[SourceRecord]) -> list[SourceRecord]:
+        """Hand records over up to the first that needs more than that; return it and those after it."""
+        try:
+            for number, record in enumerate(records):
+                if record.topic not in self._known_topics:
+                    return records[number:]
+                try:
+                    self._produce(record, record)
+                except (RetriableError, _StoppingError):
+                    return records[number:]
+        finally:
+            self.metrics.write_bytes.inc(self._handed_over_bytes)
+            self._handed_over_bytes = 0
+        return []
+
+    def _until_next(self) -> float:
+        """Return for how many seconds nothing needs a look; a thread that wakes for nothing costs all others."""
+        longest = _SERVE_S
+        if self._storing_since is not None or (self.wants_records and self._inflight):
+            longest = _ANSWER_S
+        if self._inflight or self._offsets:
+            longest = min(longest, max(0.0, self._next_flush - time.monotonic()))
+        return longest
 
     async def _send(self, records: list[SourceRecord]) -> None:
         try:
@@ -202,7 +286,6 @@ class SourceTaskRunner(TaskRunner):
         except _StoppingError:
             self._cut = True
             log.info("%s: stops before all of a batch is sent; the next start polls the rest again", self.spec.task_id)
-        self._serve()
         self.metrics.write_bytes.inc(self._handed_over_bytes)
         self.metrics.active.set(len(self._inflight))
         self._handed_over_bytes = 0
@@ -319,6 +402,8 @@ class SourceTaskRunner(TaskRunner):
         if self.acked:
             acked, self.acked = self.acked, []
             await self._tell_acked(acked)
+        if self._storing_since is not None and not self._storing:
+            await self._tell_stored(self._storing_since)
 
     async def _tell_acked(self, acked: list[tuple[SourceRecord, RecordMetadata | None]]) -> None:
         method = self.task.commit_record
@@ -329,35 +414,31 @@ class SourceTaskRunner(TaskRunner):
             await self.call(lambda: [method(*each) for each in acked])
 
     async def _store_offsets(self) -> None:
-        """Write the offsets to their topic and wait until all in-sync replicas have them."""
-        self._next_flush = time.monotonic() + self._flush_s
-        if not self._offsets or self.abandoned:
+        """Write the offsets to their topic; `_settle` learns when all in-sync replicas have them."""
+        now = time.monotonic()
+        self._next_flush = now + self._flush_s
+        if not self._offsets or self._storing_since is not None or self.abandoned:
             return
         offsets, self._offsets = self._offsets, {}
-        missing, begun = len(offsets), time.monotonic()
-
-        def stored(error: KafkaError | None, _message: Any) -> None:
-            nonlocal missing
-            missing -= 1
-            if error is not None:
-                self.failure = FatalError(f"source offsets could not be stored: {error.str()}")
-
-        def late() -> bool:
-            return time.monotonic() > self._stop_by
-
+        self._storing, self._storing_since = len(offsets), now
         try:
-            self._write_offsets(offsets, late, stored)
-            while missing and self.failure is None and not late():
-                await asyncio.to_thread(self._serve, 0.05)
+            self._write_offsets(offsets, lambda: time.monotonic() > self._stop_by, self._offset_stored)
         except _StoppingError:
             log.info("%s: no room for its offsets", self.spec.task_id)
-        if self.failure is not None:
-            raise self.failure
-        if missing:
-            log.warning("%s: stops before its offsets are stored; what they cover is sent again", self.spec.task_id)
-        else:
-            self.metrics.committed.inc()
-            self.metrics.commit.observe(time.monotonic() - begun)
+
+    def _offset_stored(self, error: KafkaError | None, _message: Any) -> None:
+        self._storing -= 1
+        if error is not None:
+            self.failure = FatalError(f"source offsets could not be stored: {error.str()}")
+
+    async def _tell_stored(self, since: float) -> None:
+        self._storing_since = None
+        self.metrics.committed.inc()
+        self.metrics.commit.observe(time.monotonic() - since)
+        await self._tell_committed()
+
+    async def _tell_committed(self) -> None:
+        if self._wants_commits:
             await self.call(self.task.commit)
 
     def _write_offsets(self, offsets: Mapping[str, Any], give_up: Callable[[], bool], delivered: Any) -> None:

@@ -79,7 +79,6 @@ class TaskRunner(ABC):
         self._report = report
         self._stage = ("starting", time.time())
         self._moved: float | None = None
-        self._called_at = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.Event | None = None
         self._hung: asyncio.Future[None] | None = None
@@ -170,16 +169,20 @@ class TaskRunner(ABC):
         """Keep clients alive while paused; returns within about a second."""
         await self.wait(0.5)
 
-    async def call(self, method: Callable[..., Any], *arguments: Any) -> Any:
+    async def call(self, method: Callable[..., Any], *arguments: Any, name: str = "") -> Any:
         """Call a method of the plugin, coroutine or plain.
+
+        Args:
+            method: What to call.
+            arguments: What it takes.
+            name: What the status calls it; the default is the method's own name.
 
         Raises:
             _HungError: The task is to stop, and the call goes on and on.
         """
         assert self._hung is not None
-        name = getattr(method, "__name__", "a call")
-        self._called_at = time.time()
-        self._stage = (name, self._called_at)
+        name = name or getattr(method, "__name__", "a call")
+        self._stage = (name, time.time())
         if inspect.iscoroutinefunction(method):
             calling = asyncio.ensure_future(method(*arguments))
         else:
@@ -194,8 +197,6 @@ class TaskRunner(ABC):
         now = time.time()
         self._stage = ("waiting", now)
         result = calling.result()
-        if name == "poll":
-            self.metrics.poll.observe(now - self._called_at)
         if (name == "put" and arguments[0]) or (name == "poll" and result):
             self._moved = now
         return result

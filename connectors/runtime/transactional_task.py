@@ -102,6 +102,9 @@ class TransactionalSourceRunner(SourceTaskRunner):
             "message.timeout.ms": longest_ms,
         }
 
+    def _may_go_in_rounds(self) -> bool:
+        return False
+
     async def prepare(self) -> None:
         """Fence the task's former instance, then read how far it came."""
         await self._transact(self._producer.init_transactions)
@@ -111,14 +114,14 @@ class TransactionalSourceRunner(SourceTaskRunner):
         """Poll once, write what came, commit where the boundary is."""
         records = await self._poll()
         if records:
-            self.metrics.polled.inc(len(records))
             await self._send_parts(records)
+            self._serve()
         if (records and self._boundary == "poll") or time.monotonic() >= self._next_flush:
             await self._store_offsets()
 
     async def idle(self) -> None:
         """While paused: commit what waits for its interval."""
-        await self.wait(0.2)
+        await self.wait(self._until_next())
         await self._store_offsets()
 
     async def finish(self) -> None:
@@ -228,7 +231,7 @@ class TransactionalSourceRunner(SourceTaskRunner):
         acked, self.acked = self.acked, []
         if acked:
             await self._tell_acked([(record, None if dropped else place) for record, place in acked])
-        await self.call(self.task.commit)
+        await self._tell_committed()
 
     async def _write_again(self, reason: str) -> None:
         """Abort the transaction and write it once more."""

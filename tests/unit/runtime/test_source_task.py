@@ -15,6 +15,7 @@ from connectors.runtime import source_letters, source_task
 from connectors.runtime.source_context import StoredOffsets
 from connectors.runtime.source_task import SourceTaskRunner
 from connectors.runtime.state import State
+from connectors.runtime.threads import DaemonThread
 from tests.unit.runtime.fakes import FakeProducer, Reports, ended, spec, until
 
 OFFSETS = "unit-offsets"
@@ -150,6 +151,32 @@ def test_no_offset_is_stored_before_all_records_up_to_it_are_acknowledged(runnin
     assert not [topic for topic, *_ in run.producer.waiting if topic == OFFSETS]
     run.producer.acks = True
     until(lambda: run.stored()[-1:] == [10])
+
+
+def test_many_small_batches_are_polled_and_sent_without_a_change_of_thread(
+    running: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit, poll = DaemonThread.submit, Source.poll
+    changes, polls = [], []
+    monkeypatch.setattr(DaemonThread, "submit", lambda self, *call: (changes.append(call), submit(self, *call))[1])
+    monkeypatch.setattr(Source, "poll", lambda self: (polls.append(self.next), time.sleep(0.001), poll(self))[-1])
+    run = running(**{"offset.flush.interval.ms": "300"})
+    run.task.limit = 400
+    run.start()
+    until(lambda: run.stored()[-1:] == [400])
+    assert run.producer.values() == [b"%d" % number for number in range(400)]
+    assert len(polls) > 10 * len(changes)
+
+
+def test_a_refused_record_ends_the_polls_and_what_follows_it_is_not_stored(running: Any) -> None:
+    run = running(**{"offset.flush.interval.ms": "60000"})
+    run.task.limit = 1_000_000
+    run.start()
+    until(lambda: run.producer.sent)
+    run.runner.refused(SourceRecord("t", b"x"), KafkaError(KafkaError.INVALID_RECORD))
+    until(lambda: run.reports.states[-1] is State.FAILED)
+    assert run.stored() == []
+    assert run.task.next < 1_000_000
 
 
 def test_the_task_goes_on_where_the_stored_offset_says(running: Any) -> None:
