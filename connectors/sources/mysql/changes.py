@@ -281,40 +281,52 @@ class ChangeStream:
         if self._skip:
             self._skip -= 1
             return
+        refused = self._refuse_statement(query)
         ddl = classify(query.sql, query.database)
-        if ddl is not None:
-            self._layouts.clear()  # what the catalogue tells of tables may have changed
-            if self._plan.history is not None:
-                for database, name in ddl.tables:
-                    self._plan.history.forget(database, name)
-            if "ddl" in self._skipped or ddl.type.lower() in self._skipped:
-                return
-            chosen = next((names for names in ddl.tables if self._chosen(*names)), None)
-            if chosen is not None:
-                self._emit_ddl(ddl.type, ddl.tables[0] if ddl.type == "RENAME" else chosen, query.sql, seconds)
+        if ddl is None:
             return
+        self._layouts.clear()  # what the catalogue tells of tables may have changed
+        if self._plan.history is not None:
+            for database, name in ddl.tables:
+                self._plan.history.forget(database, name)
+        if "ddl" in self._skipped or ddl.type.lower() in self._skipped:
+            return
+        chosen = next((names for names in ddl.tables if self._chosen(*names)), None)
+        if chosen is None:
+            return
+        told = self._emit_ddl(ddl.type, ddl.tables[0] if ddl.type == "RENAME" else chosen, query.sql, seconds)
+        if refused is not None and told:
+            refused.source_offset = None  # both belong to the same event
+
+    def _refuse_statement(self, query: e.Query) -> SourceRecord | None:
+        """Hand on a statement that changed rows of chosen tables, as the rows are not in the binlog."""
         written = tables_written(query.sql, query.database)
-        if written is not None and (self._chosen(*written) or not written[1]):
-            raise FatalError(
-                f"{self.place}: rows of {'.'.join(written)} were changed by a statement that the binlog holds as text"
-                " (binlog_format=STATEMENT or MIXED in that session), so the rows are not known."
-                f" Statement: {query.sql[:200]}",
-            )
+        names = next((names for names in written if self._chosen(*names) or not names[1]), None)
+        if names is None:
+            return None
+        reason = FatalError(
+            f"{self.place}: rows of {'.'.join(names)} were changed by a statement that the binlog holds as text"
+            " (binlog_format=STATEMENT or MIXED in that session), so the rows are not known."
+            f" Statement: {query.sql[:200]}",
+        )
+        return self._poison(Table(*names, []), reason)
 
     def _chosen(self, database: str, table: str) -> bool:
         return self._plan.filter.table(database, table) if table else self._plan.filter.database(database)
 
-    def _emit_ddl(self, kind: str, names: tuple[str, str], sql: str, seconds: int) -> None:
+    def _emit_ddl(self, kind: str, names: tuple[str, str], sql: str, seconds: int) -> bool:
+        """Send a schema change; tells whether there is a topic for it."""
         database, table = names
         topic = self._plan.ddl_topic
         if topic is None:
             if not table:
                 logger.info("%s: not sent, as topic.ddl is not set: %s", self.place, sql)
-                return
+                return False
             name = self._plan.rules.routing.topic_of(database, table)
         else:
             name = topic.of(database, table)
         self._send_statement(name, ddl_message(kind, database, table, sql, self._facts(seconds)), seconds)
+        return True
 
     def _send_statement(self, topic: str, value: bytes, seconds: int) -> None:
         batch, commit_us = self._batch, self._commit_us(seconds)
@@ -441,10 +453,10 @@ class ChangeStream:
             return
         self._row_event(("UPDATE", 10), whole, seconds)
 
-    def _poison(self, table: Table, reason: ConnectError, *, done: bool) -> None:
+    def _poison(self, table: Table, reason: ConnectError, *, done: bool = False) -> SourceRecord | None:
         """Hand on an event that cannot be read; `errors.tolerance` decides what becomes of it."""
         if done:
-            return
+            return None
         record = SourceRecord.errant(
             base64.b64encode(self._raw),
             reason,
@@ -459,6 +471,7 @@ class ChangeStream:
         )
         self._batch.plain(record)
         record.source_offset = self.offset()
+        return record
 
     def _refuse_incident(self, *_: Any) -> None:
         raise FatalError(f"{self.place}: the server reports that it lost binlog events: take a new snapshot")
