@@ -25,6 +25,7 @@ from connectors.sources.mysql.json_diff import UNREADABLE, rebuild
 from connectors.sources.mysql.layouts import Layouts, Unreadable
 from connectors.sources.mysql.plan import Plan
 from connectors.sources.mysql.position import Position
+from connectors.sources.mysql.statements import StatementTexts
 from connectors.sources.mysql.transactions import TransactionMonitor
 from connectors.sources.mysql.updates import Change
 
@@ -78,6 +79,7 @@ class ChangeStream:
         """Called within an event that holds others, as that may be a whole transaction: records may be taken then."""
         self._message_id = 0
         self._batch = Batch(plan, position.ts_us)
+        self._texts = StatementTexts(plan, self._skipped)
         self._monitor = TransactionMonitor(plan) if plan.transaction_topic is not None else None
         self._handlers: dict[int, Callable[[bytes, int, int], None]] = {
             e.XID: lambda body, seconds, next_pos: self._commit(next_pos, seconds),
@@ -93,6 +95,9 @@ class ChangeStream:
             e.PARTIAL_UPDATE: self._partial_update,
             e.INCIDENT: self._refuse_incident,
         }
+        if plan.statement_topic is not None:
+            self._handlers[e.ROWS_QUERY] = lambda body, *_: self._texts.remember(body[1:])
+            self._handlers[e.ANNOTATE_ROWS] = lambda body, *_: self._texts.remember(body)
 
     @property
     def place(self) -> str:
@@ -194,6 +199,8 @@ class ChangeStream:
             kind, body = e.inflate_event(kind, body)
         rows = e.ROWS.get(kind)
         if rows is not None:
+            if self._texts.text is not None:
+                self._tell_statement(rows[0], body, seconds)
             self._row_event(rows, body, seconds)
             return
         handler = self._handlers.get(kind)
@@ -226,7 +233,7 @@ class ChangeStream:
             self._pos = next_pos
         self._events = self._rows = self._skip = 0
         self._gtids_before = self._gtids_after
-        self._gtid = None
+        self._gtid = self._texts.text = None
         self._in_transaction = False
 
     def _rotate(self, event: bytes) -> None:
@@ -328,7 +335,19 @@ class ChangeStream:
         self._send_statement(name, ddl_message(kind, database, table, sql, self._facts(seconds)), seconds)
         return True
 
-    def _send_statement(self, topic: str, value: bytes, seconds: int) -> None:
+    def _tell_statement(self, kind: str, body: bytes, seconds: int) -> None:
+        """Send the running statement's text before its rows.
+
+        It has no offset of its own: it belongs to the row event, with which it comes again or does not.
+        """
+        codec = self._tables.get(int.from_bytes(body[:6], "little"))
+        found = self._texts.before(kind, body, codec.table if codec is not None else None)
+        if found is not None and not self._skip:
+            topic, table, text = found
+            message = ddl_message("QUERY", "", table, text, self._facts(seconds), is_ddl=False)
+            self._send_statement(topic, message, seconds).source_offset = None
+
+    def _send_statement(self, topic: str, value: bytes, seconds: int) -> SourceRecord:
         batch, commit_us = self._batch, self._commit_us(seconds)
         batch.ts_us = max(batch.ts_us + 1, commit_us)
         position = f"{self._file}:{self._pos}:{self._rows}".encode()
@@ -337,6 +356,7 @@ class ChangeStream:
         batch.plain(record)
         self._rows += 1
         record.source_offset = self.offset()
+        return record
 
     # Rows
 
@@ -433,6 +453,8 @@ class ChangeStream:
 
     def _partial_update(self, body: bytes, seconds: int, _: int) -> None:
         """Handle an UPDATE whose JSON documents are logged as differences: put the documents together first."""
+        if self._texts.text is not None:
+            self._tell_statement("UPDATE", body, seconds)
         codec = self._tables.get(int.from_bytes(body[:6], "little"))
         if not isinstance(codec, TableCodec) or "UPDATE" in self._skipped:
             self._events += 1
