@@ -247,6 +247,16 @@ _TOPICS: Final = (
         group="Topics",
     )
     .define(
+        "topic.statements",
+        Type.STRING,
+        None,
+        doc="Topic of the texts of the statements that changed rows, as Canal's messages of type QUERY, where the binlog"
+        " holds them: binlog_rows_query_log_events, MariaDB's binlog_annotate_row_events. They hold the true values of"
+        " all columns. Default: none.",
+        validator=_check_topic,
+        group="Topics",
+    )
+    .define(
         "topic.transaction",
         Type.STRING,
         None,

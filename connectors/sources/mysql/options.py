@@ -41,6 +41,7 @@ class Settings:
         chunk_rows: Rows of a table that a snapshot reads in one statement.
         signal_table: (schema, table) of signals, or None.
         history: Whether table layouts are kept here.
+        statement_topic: Where the texts of statements go that stand beside their rows; None: nowhere.
         start: Where to start without a snapshot and a stored offset.
         rendering: Choices of text form.
         max_batch: Most records handed over at once.
@@ -59,6 +60,7 @@ class Settings:
     chunk_rows: int
     signal_table: tuple[str, str] | None
     history: bool
+    statement_topic: TopicName | None
     start: StartPosition
     rendering: Rendering
     max_batch: int
@@ -132,6 +134,7 @@ def read_settings(props: Mapping[str, Any], connector: str) -> Settings:
         values["snapshot.chunk.rows"],
         (signals.partition(".")[0], signals.partition(".")[2]) if signals else None,
         values["schema.history"],
+        TopicName("topic.statements", values["topic.statements"]) if values["topic.statements"] else None,
         start_position("start.position", start or "latest"),
         rendering,
         values["max.batch.size"],

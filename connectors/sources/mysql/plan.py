@@ -38,6 +38,7 @@ class Plan:
         chunk_rows: Rows that a snapshot reads in one statement.
         signal_table: (schema, table) of signals, or None.
         history: Table layouts where events do not tell them, or None.
+        statement_topic: Where the texts of statements go that the binlog holds beside their rows; None: nowhere.
     """
 
     source_partition: dict[str, Any]
@@ -55,3 +56,4 @@ class Plan:
     chunk_rows: int = 20_000
     signal_table: tuple[str, str] | None = None
     history: SchemaHistory | None = None
+    statement_topic: TopicName | None = None

@@ -227,6 +227,27 @@ def test_rows_written_by_a_statement_are_refused(database: Database, schema: str
     assert type(caught.value).__name__ == "FatalError"
 
 
+def test_other_tables_go_on_behind_statements_that_wrote_rows(database: Database, schema: str, table: str) -> None:
+    database.run(f"CREATE TABLE {schema}.other (id int PRIMARY KEY)", f"INSERT INTO {schema}.other VALUES (1)")
+    with start(database, schema, table_exclude_list=rf"{schema}\.other") as source:
+        source.tolerant = True
+        database.run(
+            "SET SESSION binlog_format = STATEMENT",
+            f"INSERT INTO {schema}.other VALUES (2)",
+            f"UPDATE {schema}.other, {table} SET {table}.name = 'b' WHERE other.id = p.id",
+            f"CREATE TABLE {schema}.filled AS SELECT * FROM {schema}.other",
+            "SET SESSION binlog_format = ROW",
+            f"INSERT INTO {table} VALUES (3,'c')",
+        )
+        source.wait(2)
+    assert [(message["type"], message["table"]) for message in source.messages()] == [
+        ("CREATE", "filled"),
+        ("INSERT", "p"),
+    ]
+    refused = [dict(record.headers)["connect.table"] for record in source.errors]
+    assert refused == [b"p", b"filled"]
+
+
 def test_the_source_shows_how_far_it_is(database: Database, schema: str, table: str) -> None:
     with start(database, schema) as source:
         database.run(f"INSERT INTO {table} VALUES (1,'a'),(2,'b')")
