@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from connectors.api.errors import ConnectError, FatalError
 from connectors.api.record import SourceRecord
-from connectors.formats.canal import POSITION_HEADER, TS_US_HEADER
 from connectors.sources.mysql import events as e
 from connectors.sources.mysql.batch import Batch, Moment, portions
 from connectors.sources.mysql.codec import EventFacts, TableCodec, UndecodableError, ddl_message
@@ -348,12 +347,8 @@ class ChangeStream:
             self._send_statement(topic, message, seconds).source_offset = None
 
     def _send_statement(self, topic: str, value: bytes, seconds: int) -> SourceRecord:
-        batch, commit_us = self._batch, self._commit_us(seconds)
-        batch.ts_us = max(batch.ts_us + 1, commit_us)
-        position = f"{self._file}:{self._pos}:{self._rows}".encode()
-        headers = [(TS_US_HEADER, b"%d" % batch.ts_us), (POSITION_HEADER, position)]
-        record = SourceRecord(topic, value, None, 0, headers, commit_us // 1000, self._plan.source_partition)
-        batch.plain(record)
+        place = f"{self._file}:{self._pos}:"
+        record = self._batch.statement(topic, value, Moment(place, self._rows, self._commit_us(seconds)))
         self._rows += 1
         record.source_offset = self.offset()
         return record

@@ -43,6 +43,7 @@ class Settings:
         history: Whether table layouts are kept here.
         statement_topic: Where the texts of statements go that stand beside their rows; None: nowhere.
         start: Where to start without a snapshot and a stored offset.
+        change_time: Whether a record's timestamp is the time of the change, not that of sending.
         rendering: Choices of text form.
         max_batch: Most records handed over at once.
         max_queue_bytes: Most bytes that wait.
@@ -61,6 +62,7 @@ class Settings:
     signal_table: tuple[str, str] | None
     history: bool
     statement_topic: TopicName | None
+    change_time: bool
     start: StartPosition
     rendering: Rendering
     max_batch: int
@@ -135,6 +137,7 @@ def read_settings(props: Mapping[str, Any], connector: str) -> Settings:
         (signals.partition(".")[0], signals.partition(".")[2]) if signals else None,
         values["schema.history"],
         TopicName("topic.statements", values["topic.statements"]) if values["topic.statements"] else None,
+        values["record.timestamp"] == "change",
         start_position("start.position", start or "latest"),
         rendering,
         values["max.batch.size"],

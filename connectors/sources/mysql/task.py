@@ -190,6 +190,7 @@ class MySqlBinlogTask(SourceTask):
             settings.signal_table,
             self._history,
             settings.statement_topic,
+            settings.change_time,
         )
 
     def _open_history(self, settings: Settings, ask: Ask) -> SchemaHistory:

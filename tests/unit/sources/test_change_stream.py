@@ -51,7 +51,7 @@ def test_a_transaction_becomes_records_with_offsets() -> None:
         for n in (0, 1)
     ]
     assert records[0].source_offset is None
-    assert records[0].timestamp_ms == COMMIT // 1000
+    assert records[0].timestamp_ms is None
     assert records[1].source_offset == {
         "file": "binlog.000001",
         "pos": start,
@@ -67,6 +67,23 @@ def test_a_transaction_becomes_records_with_offsets() -> None:
     assert message["mysqlType"] == {"id": "int unsigned", "name": "varchar(20)"}
     assert message["gtid"] == f"{SERVER}:5"
     assert orjson.loads(records[0].value)["sqlType"] == {"id": 4, "name": 12}
+
+
+@pytest.mark.parametrize(("change_time", "timestamp_ms"), [(False, None), (True, COMMIT // 1000)])
+def test_kafka_keeps_records_from_when_they_are_sent_unless_the_time_of_the_change_is_asked_for(
+    change_time: bool, timestamp_ms: int | None
+) -> None:
+    log = Log()
+    stream = feed(
+        make(change_time=change_time, transaction_topic="tx", statement_topic=TopicName("topic.statements", "sql")),
+        *(log.format(), log.gtid(5, COMMIT), log.query("BEGIN"), log.rows_query("INSERT ..."), log.table_map("t")),
+        *(log.insert((1, "a")), log.xid(), log.gtid(6, COMMIT), log.query("TRUNCATE TABLE t")),
+    )
+    records = stream.take()
+    assert [record.topic for record in records] == ["sql", "tx", "d.t", "tx", "d.t"]
+    times = {record.timestamp_ms for record in records if record.topic != "tx"}
+    assert times == {timestamp_ms}
+    assert all((record.timestamp_ms is None) != change_time for record in records)
 
 
 def test_the_last_record_gets_the_boundary_after_it() -> None:
