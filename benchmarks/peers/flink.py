@@ -21,7 +21,7 @@ _LIMIT_S: Final = 300
 
 def installed() -> bool:
     """Tell whether PyFlink's environment is there."""
-    return _PYTHON.exists()
+    return (_PYTHON.parents[1] / ".ready").exists()
 
 
 def run_job(folder: Path, records: int, capacity: int) -> dict[str, float]:

@@ -33,6 +33,8 @@ class Messages:
         source_partition: Of every record.
         keyed: Whether the key columns are the Kafka key.
         deduplicate: Whether an operation whose position is not above the last one's is left out.
+        change_time: Whether a record's timestamp is the time of the change, not that of sending: Kafka deletes by
+            timestamp, so a record with the time of an old change may be gone before it is read.
         state: What `state` returned before; `ts_us` is the last value of the row clock, `pos` the last position.
     """
 
@@ -44,6 +46,7 @@ class Messages:
         *,
         keyed: bool = True,
         deduplicate: bool = False,
+        change_time: bool = False,
         state: tuple[int, str] = (0, ""),
     ) -> None:
         self.source_partition = source_partition
@@ -53,6 +56,7 @@ class Messages:
         self._routing = routing
         self._keyed = keyed
         self._deduplicate = deduplicate
+        self._change_time = change_time
         self._ts_us, self._pos = state
         self._flat = FlatMessages()
         self._id = 0
@@ -117,7 +121,8 @@ class Messages:
         headers = [(TS_US_HEADER, b"%d" % self._ts_us), (POSITION_HEADER, position)]
         # Without a key the rows of a table keep their order only on one partition, as in Canal.
         partition = 0 if key is None else None
-        return SourceRecord(topic, value, key, partition, headers, op_us // 1000, self.source_partition)
+        timestamp_ms = op_us // 1000 if self._change_time else None
+        return SourceRecord(topic, value, key, partition, headers, timestamp_ms, self.source_partition)
 
     def _key(self, change: RowChange) -> bytes | None:
         if not change.key:

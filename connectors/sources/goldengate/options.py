@@ -68,6 +68,10 @@ CONFIG: Final = (
             recommended=("primary-key", "none"),
             doc="Kafka key: primary-key (a JSON object of the key columns; an UPDATE that changes the key becomes a"
             " DELETE of the old row and an INSERT of the new one) or none (everything goes to partition 0).")
+    .define("record.timestamp", Type.STRING, "sent", group=_OUTPUT, validator=one_of("sent", "change"),
+            recommended=("sent", "change"),
+            doc="Timestamp of the Kafka record: sent (when it is sent) or change (op_ts). Kafka deletes by timestamp,"
+            " so with change a record older than the topic's retention.ms may be gone before it is read.")
     .define("max.batch.size", Type.INT, 2048, group="Tuning", importance=Importance.LOW, validator=at_least(1),
             doc="Most operations, about, that are handed over at once.")
 ) | format_options(PREFIX)  # fmt: skip

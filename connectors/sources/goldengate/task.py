@@ -79,6 +79,7 @@ class GoldenGateTask(SourceTask):
             partition,
             keyed=values["message.key"] == "primary-key",
             deduplicate=values["goldengate.deduplicate"],
+            change_time=values["record.timestamp"] == "change",
             state=state,
         )
 

@@ -55,6 +55,16 @@ class Batch:
         self.records.append(record)
         self.size += len(record.value or b"")
 
+    def statement(self, topic: str, value: bytes, moment: Moment) -> SourceRecord:
+        """Add the record of a statement: of a schema change, or of the text beside rows; returns it."""
+        self.ts_us = max(self.ts_us + 1, moment.commit_us)
+        position = f"{moment.place}{moment.row}".encode()
+        headers = [(TS_US_HEADER, b"%d" % self.ts_us), (POSITION_HEADER, position)]
+        timestamp_ms, partition = self._plan.timestamp_ms(moment.commit_us), self._plan.source_partition
+        record = SourceRecord(topic, value, None, 0, headers, timestamp_ms, partition)
+        self.plain(record)
+        return record
+
     def emit(self, codec: TableCodec, changes: list[Change], facts: EventFacts, moment: Moment) -> None:
         """Add the records of an event's changes."""
         self.ts_us = max(self.ts_us, moment.commit_us - 1)
@@ -65,14 +75,13 @@ class Batch:
 
     def _emit_groups(self, codec: TableCodec, changes: list[Change], facts: EventFacts, moment: Moment) -> None:
         row, partition = moment.row, self._plan.source_partition
+        timestamp_ms = self._plan.timestamp_ms(moment.commit_us)
         for rows in group(changes):
             value = codec.message(rows, facts, changes[-1] if changes[-1].type == rows[0].type else None)
             position = f"{moment.place}{row}".encode()
             headers = [(TS_US_HEADER, b"%d" % (self.ts_us + 1)), (POSITION_HEADER, position)]
             to = rows[0].partition or 0
-            self.records.append(
-                SourceRecord(codec.topic, value, None, to, headers, moment.commit_us // 1000, partition)
-            )
+            self.records.append(SourceRecord(codec.topic, value, None, to, headers, timestamp_ms, partition))
             self.size += len(value)
             self.ts_us += len(rows)
             row += len(rows)
@@ -85,7 +94,7 @@ class Batch:
             self._plan.rules.keyed,
             codec.topic,
         )
-        place, timestamp_ms = moment.place.encode(), moment.commit_us // 1000
+        place, timestamp_ms = moment.place.encode(), self._plan.timestamp_ms(moment.commit_us)
         ts_us, row_number, size = self.ts_us, moment.row, 0
         pieces: dict[tuple[str, int], tuple[str, str]] = {}
         for row, key, variant, kind, old, to in changes:

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from connectors.api.errors import ConnectError, FatalError
 from connectors.api.record import SourceRecord
-from connectors.formats.canal import POSITION_HEADER, TS_US_HEADER
 from connectors.sources.mysql import events as e
 from connectors.sources.mysql.batch import Batch, Moment, portions
 from connectors.sources.mysql.codec import EventFacts, TableCodec, UndecodableError, ddl_message
@@ -25,6 +24,7 @@ from connectors.sources.mysql.json_diff import UNREADABLE, rebuild
 from connectors.sources.mysql.layouts import Layouts, Unreadable
 from connectors.sources.mysql.plan import Plan
 from connectors.sources.mysql.position import Position
+from connectors.sources.mysql.statements import StatementTexts
 from connectors.sources.mysql.transactions import TransactionMonitor
 from connectors.sources.mysql.updates import Change
 
@@ -78,6 +78,7 @@ class ChangeStream:
         """Called within an event that holds others, as that may be a whole transaction: records may be taken then."""
         self._message_id = 0
         self._batch = Batch(plan, position.ts_us)
+        self._texts = StatementTexts(plan, self._skipped)
         self._monitor = TransactionMonitor(plan) if plan.transaction_topic is not None else None
         self._handlers: dict[int, Callable[[bytes, int, int], None]] = {
             e.XID: lambda body, seconds, next_pos: self._commit(next_pos, seconds),
@@ -93,6 +94,9 @@ class ChangeStream:
             e.PARTIAL_UPDATE: self._partial_update,
             e.INCIDENT: self._refuse_incident,
         }
+        if plan.statement_topic is not None:
+            self._handlers[e.ROWS_QUERY] = lambda body, *_: self._texts.remember(body[1:])
+            self._handlers[e.ANNOTATE_ROWS] = lambda body, *_: self._texts.remember(body)
 
     @property
     def place(self) -> str:
@@ -194,6 +198,8 @@ class ChangeStream:
             kind, body = e.inflate_event(kind, body)
         rows = e.ROWS.get(kind)
         if rows is not None:
+            if self._texts.text is not None:
+                self._tell_statement(rows[0], body, seconds)
             self._row_event(rows, body, seconds)
             return
         handler = self._handlers.get(kind)
@@ -226,7 +232,7 @@ class ChangeStream:
             self._pos = next_pos
         self._events = self._rows = self._skip = 0
         self._gtids_before = self._gtids_after
-        self._gtid = None
+        self._gtid = self._texts.text = None
         self._in_transaction = False
 
     def _rotate(self, event: bytes) -> None:
@@ -281,50 +287,71 @@ class ChangeStream:
         if self._skip:
             self._skip -= 1
             return
+        refused = self._refuse_statement(query)
         ddl = classify(query.sql, query.database)
-        if ddl is not None:
-            self._layouts.clear()  # what the catalogue tells of tables may have changed
-            if self._plan.history is not None:
-                for database, name in ddl.tables:
-                    self._plan.history.forget(database, name)
-            if "ddl" in self._skipped or ddl.type.lower() in self._skipped:
-                return
-            chosen = next((names for names in ddl.tables if self._chosen(*names)), None)
-            if chosen is not None:
-                self._emit_ddl(ddl.type, ddl.tables[0] if ddl.type == "RENAME" else chosen, query.sql, seconds)
+        if ddl is None:
             return
+        self._layouts.clear()  # what the catalogue tells of tables may have changed
+        if self._plan.history is not None:
+            for database, name in ddl.tables:
+                self._plan.history.forget(database, name)
+        if "ddl" in self._skipped or ddl.type.lower() in self._skipped:
+            return
+        chosen = next((names for names in ddl.tables if self._chosen(*names)), None)
+        if chosen is None:
+            return
+        told = self._emit_ddl(ddl.type, ddl.tables[0] if ddl.type == "RENAME" else chosen, query.sql, seconds)
+        if refused is not None and told:
+            refused.source_offset = None  # both belong to the same event
+
+    def _refuse_statement(self, query: e.Query) -> SourceRecord | None:
+        """Hand on a statement that changed rows of chosen tables, as the rows are not in the binlog."""
         written = tables_written(query.sql, query.database)
-        if written is not None and (self._chosen(*written) or not written[1]):
-            raise FatalError(
-                f"{self.place}: rows of {'.'.join(written)} were changed by a statement that the binlog holds as text"
-                " (binlog_format=STATEMENT or MIXED in that session), so the rows are not known."
-                f" Statement: {query.sql[:200]}",
-            )
+        names = next((names for names in written if self._chosen(*names) or not names[1]), None)
+        if names is None:
+            return None
+        reason = FatalError(
+            f"{self.place}: rows of {'.'.join(names)} were changed by a statement that the binlog holds as text"
+            " (binlog_format=STATEMENT or MIXED in that session), so the rows are not known."
+            f" Statement: {query.sql[:200]}",
+        )
+        return self._poison(Table(*names, []), reason)
 
     def _chosen(self, database: str, table: str) -> bool:
         return self._plan.filter.table(database, table) if table else self._plan.filter.database(database)
 
-    def _emit_ddl(self, kind: str, names: tuple[str, str], sql: str, seconds: int) -> None:
+    def _emit_ddl(self, kind: str, names: tuple[str, str], sql: str, seconds: int) -> bool:
+        """Send a schema change; tells whether there is a topic for it."""
         database, table = names
         topic = self._plan.ddl_topic
         if topic is None:
             if not table:
                 logger.info("%s: not sent, as topic.ddl is not set: %s", self.place, sql)
-                return
+                return False
             name = self._plan.rules.routing.topic_of(database, table)
         else:
             name = topic.of(database, table)
         self._send_statement(name, ddl_message(kind, database, table, sql, self._facts(seconds)), seconds)
+        return True
 
-    def _send_statement(self, topic: str, value: bytes, seconds: int) -> None:
-        batch, commit_us = self._batch, self._commit_us(seconds)
-        batch.ts_us = max(batch.ts_us + 1, commit_us)
-        position = f"{self._file}:{self._pos}:{self._rows}".encode()
-        headers = [(TS_US_HEADER, b"%d" % batch.ts_us), (POSITION_HEADER, position)]
-        record = SourceRecord(topic, value, None, 0, headers, commit_us // 1000, self._plan.source_partition)
-        batch.plain(record)
+    def _tell_statement(self, kind: str, body: bytes, seconds: int) -> None:
+        """Send the running statement's text before its rows.
+
+        It has no offset of its own: it belongs to the row event, with which it comes again or does not.
+        """
+        codec = self._tables.get(int.from_bytes(body[:6], "little"))
+        found = self._texts.before(kind, body, codec.table if codec is not None else None)
+        if found is not None and not self._skip:
+            topic, table, text = found
+            message = ddl_message("QUERY", "", table, text, self._facts(seconds), is_ddl=False)
+            self._send_statement(topic, message, seconds).source_offset = None
+
+    def _send_statement(self, topic: str, value: bytes, seconds: int) -> SourceRecord:
+        place = f"{self._file}:{self._pos}:"
+        record = self._batch.statement(topic, value, Moment(place, self._rows, self._commit_us(seconds)))
         self._rows += 1
         record.source_offset = self.offset()
+        return record
 
     # Rows
 
@@ -421,6 +448,8 @@ class ChangeStream:
 
     def _partial_update(self, body: bytes, seconds: int, _: int) -> None:
         """Handle an UPDATE whose JSON documents are logged as differences: put the documents together first."""
+        if self._texts.text is not None:
+            self._tell_statement("UPDATE", body, seconds)
         codec = self._tables.get(int.from_bytes(body[:6], "little"))
         if not isinstance(codec, TableCodec) or "UPDATE" in self._skipped:
             self._events += 1
@@ -441,10 +470,10 @@ class ChangeStream:
             return
         self._row_event(("UPDATE", 10), whole, seconds)
 
-    def _poison(self, table: Table, reason: ConnectError, *, done: bool) -> None:
+    def _poison(self, table: Table, reason: ConnectError, *, done: bool = False) -> SourceRecord | None:
         """Hand on an event that cannot be read; `errors.tolerance` decides what becomes of it."""
         if done:
-            return
+            return None
         record = SourceRecord.errant(
             base64.b64encode(self._raw),
             reason,
@@ -459,6 +488,7 @@ class ChangeStream:
         )
         self._batch.plain(record)
         record.source_offset = self.offset()
+        return record
 
     def _refuse_incident(self, *_: Any) -> None:
         raise FatalError(f"{self.place}: the server reports that it lost binlog events: take a new snapshot")

@@ -36,6 +36,9 @@ _PURGED: Final = re.compile(
 _ANY_GTID: Final = "00000000-0000-0000-0000-000000000001:1"
 _GTIDS_AT: Final = 4 + 1 + 2 + 4 + 4 + 3 + 8
 """Where the size of the GTIDs stands in the library's request: after packet head, command, flags, server id, name."""
+_FLAGS_AT: Final = 4 + 1 + 4
+"""Where the flags stand in the request by file or of MariaDB: after packet head, command, position."""
+_ANNOTATIONS: Final = 2
 _BUFFER_BYTES: Final = 1 << 18
 
 
@@ -246,6 +249,18 @@ def _send_gtids(connection: Any, gtids: bytes) -> None:
     connection._write_bytes = write_bytes
 
 
+def _send_flag(connection: Any) -> None:
+    """Ask for MariaDB's annotations in the library's request, which it does only where it starts by GTIDs."""
+    write = connection._write_bytes
+
+    def write_bytes(packet: bytes) -> None:
+        if len(packet) > _FLAGS_AT and packet[4] == COMMAND.COM_BINLOG_DUMP:
+            packet = packet[:_FLAGS_AT] + bytes([packet[_FLAGS_AT] | _ANNOTATIONS]) + packet[_FLAGS_AT + 1 :]
+        write(packet)
+
+    connection._write_bytes = write_bytes
+
+
 class BinlogChannel:
     """Events of the binlog as bytes.
 
@@ -258,10 +273,14 @@ class BinlogChannel:
         server_id: Id of this reader among the server's replicas.
         position: Where to start; only its boundary is used, and where it names no file, its GTIDs.
         flavor: `mysql` or `mariadb`.
+        annotations: Whether MariaDB sends the texts of statements beside their rows.
     """
 
-    def __init__(self, address: Address, server_id: int, position: Position, flavor: str) -> None:
+    def __init__(
+        self, address: Address, server_id: int, position: Position, flavor: str, *, annotations: bool = False
+    ) -> None:
         self._address = address
+        self._annotations = annotations and flavor == "mariadb"
         self._buffer: PacketBuffer | None = None
         self._connection: Any = None
         self._opened: list[Any] = []
@@ -309,6 +328,8 @@ class BinlogChannel:
         connection._rfile = PacketBuffer(connection._sock)
         if self._gtids is not None:
             _send_gtids(connection, self._gtids)
+        if self._annotations:
+            _send_flag(connection)
         self._opened.append(connection)
         if self._closed:
             raise RetriableError("stopped")

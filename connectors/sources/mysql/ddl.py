@@ -79,6 +79,13 @@ class _Tokens:
         first = self.name()
         return (first, self.name()) if self.take(".") else (self._database, first)
 
+    def skip_group(self) -> None:
+        """Step behind the parenthesis that closes the one just read."""
+        depth = 1
+        while depth and (token := self.peek()):
+            self.at += 1
+            depth += (token == "(") - (token == ")")
+
     def skip_to_comma(self) -> bool:
         """Step behind the next comma outside parentheses."""
         depth = 0
@@ -202,25 +209,75 @@ def _alter_item(tokens: _Tokens) -> str:
     return "DINDEX" if first == "DROP" and second in (*_INDEX_WORDS, "CONSTRAINT") else "ALTER"
 
 
-def tables_written(sql: str, database: str) -> tuple[str, str] | None:
-    """Return the table that a statement changes rows of, or None where it is no such statement.
+_MODIFIERS: Final = ("LOW_PRIORITY", "HIGH_PRIORITY", "DELAYED", "QUICK", "IGNORE")
 
-    The binlog has such statements where a session wrote with `binlog_format=STATEMENT`.
+
+def tables_written(sql: str, database: str) -> list[tuple[str, str]]:
+    """Return the tables that a statement may change rows of; none where it is no such statement.
+
+    The binlog has such statements where a session wrote with `binlog_format=STATEMENT`. Of a statement over several
+    tables all are returned; an empty table stands for any.
+
+    Args:
+        sql: The statement.
+        database: The session's database, for names without one.
     """
     tokens = _Tokens(sql, database)
     verb = tokens.peek()
-    if verb in ("INSERT", "REPLACE", "LOAD"):
-        found = tokens.seek("INTO")
-        if verb == "LOAD":
-            tokens.take("TABLE")
-        return tokens.table() if found else (database, "")
+    tokens.at += 1
+    while verb in ("INSERT", "REPLACE", "UPDATE", "DELETE") and tokens.take_any(*_MODIFIERS):
+        pass
+    if verb in ("INSERT", "REPLACE"):
+        tokens.take("INTO")
+        return [tokens.table()]
     if verb == "UPDATE":
-        tokens.at += 1
-        while tokens.take_any("LOW_PRIORITY", "IGNORE"):
-            pass
-        return tokens.table()
+        return _references(tokens, "SET")
     if verb == "DELETE":
-        return tokens.table() if tokens.seek("FROM") else (database, "")
-    if verb in ("WITH", "CALL", "DO"):
-        return (database, "")
-    return None
+        return _deleted(tokens)
+    if verb == "LOAD" and tokens.seek("INTO"):
+        tokens.take("TABLE")
+        return [tokens.table()]
+    if verb == "CREATE":
+        return _filled(tokens)
+    return [(database, "")] if verb in ("WITH", "CALL", "DO", "LOAD") else []
+
+
+def _references(tokens: _Tokens, end: str) -> list[tuple[str, str]]:
+    """Return the tables of joins, up to a word."""
+    found: list[tuple[str, str]] = []
+    expected = True
+    while (word := tokens.peek()) and word != end:
+        if expected and word != "(":
+            found.append(tokens.table())
+            expected = False
+            continue
+        tokens.at += 1
+        joins = word == "(" and expected and tokens.peek() != "SELECT"
+        if word == "(" and not joins:
+            tokens.skip_group()
+        expected = joins or word in (",", "JOIN", "STRAIGHT_JOIN")
+    return found
+
+
+def _deleted(tokens: _Tokens) -> list[tuple[str, str]]:
+    if not tokens.take("FROM"):  # DELETE a, b FROM ...: the names before FROM may be aliases
+        return _references(tokens, "WHERE") if tokens.seek("FROM") else []
+    first = tokens.table()
+    while tokens.take_any(".", "*") or (tokens.take(",") and tokens.table()):
+        pass
+    return _references(tokens, "WHERE") if tokens.take("USING") else [first]
+
+
+def _filled(tokens: _Tokens) -> list[tuple[str, str]]:
+    """Return the table of a CREATE TABLE that takes its rows from a query."""
+    tokens.take("OR", "REPLACE")
+    if not tokens.take("TABLE"):
+        return []
+    _if_exists(tokens)
+    table = tokens.table()
+    while word := tokens.peek():
+        # A partition's VALUES are followed by IN or LESS.
+        if word in ("SELECT", "TABLE") or (word == "VALUES" and tokens.peek(1) in ("ROW", "(")):
+            return [table]
+        tokens.at += 1
+    return []

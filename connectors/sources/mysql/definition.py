@@ -247,6 +247,16 @@ _TOPICS: Final = (
         group="Topics",
     )
     .define(
+        "topic.statements",
+        Type.STRING,
+        None,
+        doc="Topic of the texts of the statements that changed rows, as Canal's messages of type QUERY, where the"
+        " binlog holds them: binlog_rows_query_log_events, MariaDB's binlog_annotate_row_events. They hold the true"
+        " values of all columns. Default: none.",
+        validator=_check_topic,
+        group="Topics",
+    )
+    .define(
         "topic.transaction",
         Type.STRING,
         None,
@@ -316,6 +326,17 @@ _TOPICS: Final = (
         doc="Columns of the Kafka key where they are not the primary key's: schema.table:a^b; commas between several.",
         validator=_parses(PartitionRule.parse),
         group="Topics",
+    )
+    .define(
+        "record.timestamp",
+        Type.STRING,
+        "sent",
+        doc="Timestamp of the Kafka record: sent (when it is sent) or change (when the change was committed). Kafka"
+        " deletes by timestamp, so with change a record older than the topic's retention.ms may be gone before it is"
+        " read.",
+        validator=one_of("sent", "change"),
+        group="Topics",
+        recommended=("sent", "change"),
     )
 )
 _READING: Final = (

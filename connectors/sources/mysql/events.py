@@ -42,7 +42,7 @@ _ZSTANDARD: Final = 0
 
 QUERY, STOP, ROTATE, FORMAT, XID, TABLE_MAP, INCIDENT, HEARTBEAT = 2, 3, 4, 15, 16, 19, 26, 27
 GTID, ANONYMOUS_GTID, XA_PREPARE, PARTIAL_UPDATE, PAYLOAD, GTID_TAGGED = 33, 34, 38, 39, 40, 42
-EXECUTE_LOAD = 18
+EXECUTE_LOAD, ROWS_QUERY, ANNOTATE_ROWS = 18, 29, 160
 PREVIOUS_GTIDS = 35
 MARIADB_GTID, MARIADB_QUERY_COMPRESSED = 162, 165
 ARTIFICIAL: Final = 0x20
@@ -59,7 +59,7 @@ INFLATED: Final = {165: QUERY, 166: 23, 167: 24, 168: 25, 169: 30, 170: 31, 171:
 """MariaDB's compressed events and what they are once inflated."""
 
 IGNORED: Final = frozenset(
-    {STOP, HEARTBEAT, 41, 35, 36, 37, 28, 29, 5, 13, 14, 17, 160, 161, 163, 164},
+    {STOP, HEARTBEAT, 41, 35, 36, 37, 28, ROWS_QUERY, 5, 13, 14, 17, ANNOTATE_ROWS, 161, 163, 164},
 )
 """Heartbeats, lists of former GTIDs, group replication's notes, statement texts, values for statements, encryption."""
 

@@ -41,7 +41,9 @@ class Settings:
         chunk_rows: Rows of a table that a snapshot reads in one statement.
         signal_table: (schema, table) of signals, or None.
         history: Whether table layouts are kept here.
+        statement_topic: Where the texts of statements go that stand beside their rows; None: nowhere.
         start: Where to start without a snapshot and a stored offset.
+        change_time: Whether a record's timestamp is the time of the change, not that of sending.
         rendering: Choices of text form.
         max_batch: Most records handed over at once.
         max_queue_bytes: Most bytes that wait.
@@ -59,6 +61,8 @@ class Settings:
     chunk_rows: int
     signal_table: tuple[str, str] | None
     history: bool
+    statement_topic: TopicName | None
+    change_time: bool
     start: StartPosition
     rendering: Rendering
     max_batch: int
@@ -132,6 +136,8 @@ def read_settings(props: Mapping[str, Any], connector: str) -> Settings:
         values["snapshot.chunk.rows"],
         (signals.partition(".")[0], signals.partition(".")[2]) if signals else None,
         values["schema.history"],
+        TopicName("topic.statements", values["topic.statements"]) if values["topic.statements"] else None,
+        values["record.timestamp"] == "change",
         start_position("start.position", start or "latest"),
         rendering,
         values["max.batch.size"],

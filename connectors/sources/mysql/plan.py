@@ -38,6 +38,8 @@ class Plan:
         chunk_rows: Rows that a snapshot reads in one statement.
         signal_table: (schema, table) of signals, or None.
         history: Table layouts where events do not tell them, or None.
+        statement_topic: Where the texts of statements go that the binlog holds beside their rows; None: nowhere.
+        change_time: Whether a record's timestamp is the time of the change, not that of sending.
     """
 
     source_partition: dict[str, Any]
@@ -55,3 +57,12 @@ class Plan:
     chunk_rows: int = 20_000
     signal_table: tuple[str, str] | None = None
     history: SchemaHistory | None = None
+    statement_topic: TopicName | None = None
+    change_time: bool = False
+
+    def timestamp_ms(self, commit_us: int) -> int | None:
+        """Return the timestamp of a record about a change.
+
+        Kafka deletes by timestamp: a record with the time of an old change may be gone before it is read.
+        """
+        return commit_us // 1000 if self.change_time else None

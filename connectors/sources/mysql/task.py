@@ -189,6 +189,8 @@ class MySqlBinlogTask(SourceTask):
             settings.chunk_rows,
             settings.signal_table,
             self._history,
+            settings.statement_topic,
+            settings.change_time,
         )
 
     def _open_history(self, settings: Settings, ask: Ask) -> SchemaHistory:
@@ -228,7 +230,9 @@ class MySqlBinlogTask(SourceTask):
     def _channel(self, position: Position, flavor: str) -> BinlogChannel:
         if self._settings is None:
             raise FatalError("the task was not started")
-        return BinlogChannel(self._settings.address, self._settings.server_id, position, flavor)
+        settings = self._settings
+        texts = settings.statement_topic is not None
+        return BinlogChannel(settings.address, settings.server_id, position, flavor, annotations=texts)
 
     def _resume(self, offset: dict[str, Any], server: Server) -> Position:
         position = Position.from_offset(offset)

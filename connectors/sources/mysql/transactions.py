@@ -75,4 +75,5 @@ class TransactionMonitor:
             "ts_ms": time_ms,
         }
         key = orjson.dumps({"id": self._id})
-        return SourceRecord(self._topic, orjson.dumps(value), key, None, [], time_ms, self._plan.source_partition)
+        timestamp_ms = self._plan.timestamp_ms(time_ms * 1000)
+        return SourceRecord(self._topic, orjson.dumps(value), key, None, [], timestamp_ms, self._plan.source_partition)

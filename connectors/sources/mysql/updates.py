@@ -159,22 +159,29 @@ class Updates:
         old_texts = dict(zip(before[0], before[1], strict=False))
         new_texts = dict(zip(after[0], after[1], strict=False))
         seen_before, new_seen = before[1][len(before[0]) :], after[1][len(after[0]) :]
+        # What one image lacks is taken from the other; what both lack is not known, and then the row is sent.
         seen = [new or old for new, old in zip(new_seen, seen_before, strict=True)]
-        if not self.wants(seen):
+        was, now = self.wants(seen_before), self.wants(seen)
+        if not (was or now):
             return
         partition = self.partition_of(seen)
+        old_partition = self.partition_of([old or new for new, old in zip(new_seen, seen_before, strict=True)])
         whole = {n: new_texts.get(n, old_texts.get(n, "")) for n in sorted(old_texts.keys() | new_texts.keys())}
-        old = {n: text for n, text in old_texts.items() if new_texts.get(n, text) != text}
-        if self._rules.exact:
-            key = self._partial_key(whole)
-            changes.append(Change(self._some(new_texts), key, variant | absent, "UPDATE", self._some(old), partition))
-            return
         key, old_key = self._partial_key(whole), self._partial_key({**whole, **old_texts})
-        if self._rules.key_changes and key is not None and old_key != key:
-            changes.append(Change(self._some(old_texts), old_key, variant, "DELETE", None, partition))
+        exact = self._rules.exact
+        moved = not exact and (
+            (self._rules.key_changes and key is not None and old_key != key) or partition != old_partition
+        )
+        if was and now and not moved:
+            old = {n: text for n, text in old_texts.items() if new_texts.get(n, text) != text}
+            if exact or old or new_texts.keys() - old_texts.keys() or not self._rules.skip_unchanged:
+                row, mask = (new_texts, variant | absent) if exact else (whole, variant)
+                changes.append(Change(self._some(row), key, mask, "UPDATE", self._some(old), partition))
+            return
+        if was:
+            changes.append(Change(self._some(old_texts), old_key, variant, "DELETE", None, old_partition))
+        if now:
             changes.append(Change(self._some(whole), key, variant, "INSERT", None, partition))
-        elif old or new_texts.keys() - old_texts.keys() or not self._rules.skip_unchanged:
-            changes.append(Change(self._some(whole), key, variant, "UPDATE", self._some(old), partition))
 
     def _partial_key(self, texts: dict[int, str]) -> str | None:
         names = self._names_by_index

@@ -75,7 +75,6 @@ def test_with_a_key_each_row_is_a_message_with_rising_time(database: Database, s
     positions = [dict(record.headers)["connect.position"].decode() for record in source.records]
     assert len(set(positions)) == 6
     assert [position.rsplit(":", 1)[1] for position in positions] == ["0", "1", "2", "0", "1", "2"]
-    assert all(record.timestamp_ms is not None for record in source.records)
 
 
 def test_a_changed_key_is_a_delete_and_an_insert(database: Database, schema: str) -> None:
@@ -225,6 +224,47 @@ def test_rows_written_by_a_statement_are_refused(database: Database, schema: str
         with pytest.raises(Exception, match=rf"{schema}\.p were changed by a statement") as caught:
             source.wait(1)
     assert type(caught.value).__name__ == "FatalError"
+
+
+def test_other_tables_go_on_behind_statements_that_wrote_rows(database: Database, schema: str, table: str) -> None:
+    database.run(f"CREATE TABLE {schema}.other (id int PRIMARY KEY)", f"INSERT INTO {schema}.other VALUES (1)")
+    with start(database, schema, table_exclude_list=rf"{schema}\.other") as source:
+        source.tolerant = True
+        database.run(
+            "SET SESSION binlog_format = STATEMENT",
+            f"INSERT INTO {schema}.other VALUES (2)",
+            f"UPDATE {schema}.other, {table} SET {table}.name = 'b' WHERE other.id = p.id",
+            f"CREATE TABLE {schema}.filled AS SELECT * FROM {schema}.other",
+            "SET SESSION binlog_format = ROW",
+            f"INSERT INTO {table} VALUES (3,'c')",
+        )
+        source.wait(2)
+    assert [(message["type"], message["table"]) for message in source.messages()] == [
+        ("CREATE", "filled"),
+        ("INSERT", "p"),
+    ]
+    refused = [dict(record.headers)["connect.table"] for record in source.errors]
+    assert refused == [b"p", b"filled"]
+
+
+def test_texts_of_statements_come_before_their_rows_where_they_are_asked_for(
+    database: Database, schema: str, table: str
+) -> None:
+    mysql = database.flavor == "mysql"
+    texts = f"SET SESSION {'binlog_rows_query_log_events' if mysql else 'binlog_annotate_row_events'} = ON"
+    first, second = f"INSERT INTO {table} VALUES (1,'ü'),(2,'b')", f"DELETE FROM {table} WHERE id = 2"
+    with start(database, schema, topic_statements="sql-${database}") as source:
+        database.run(texts, first)
+        source.wait(3)
+    with running(source.props, schema, source.context.stored) as again:
+        database.run(texts, second)
+        again.wait(2)
+    name = "p" if mysql else ""
+    told = [(message["type"], message["sql"], message["table"]) for message in source.messages() + again.messages()]
+    assert told == [("QUERY", first, name), ("INSERT", "", "p"), ("INSERT", "", "p"), ("QUERY", second, name),
+                    ("DELETE", "", "p")]  # fmt: skip
+    assert {record.topic for record in source.records} == {f"sql-{schema}", table}
+    assert [record.source_offset is None for record in source.records] == [True, True, False]
 
 
 def test_the_source_shows_how_far_it_is(database: Database, schema: str, table: str) -> None:

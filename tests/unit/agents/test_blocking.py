@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 
@@ -37,6 +38,24 @@ async def test_function_that_blocks_the_loop_is_named(
     assert f"{name} blocks the event loop for more than 100 ms" in record.getMessage()
     assert "test_blocking.py:" in record.getMessage()
     assert "in_thread_pool" in record.getMessage()
+
+
+async def test_call_that_blocks_for_hardly_more_than_the_limit_is_named(
+    stream_of, drain, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def blocks(pause_s: float, value: int) -> list[int]:
+        await asyncio.sleep(pause_s)
+        time.sleep(0.18)  # noqa: ASYNC251
+        return [value]
+
+    names = [f"call {number}" for number in range(5)]
+    with caplog.at_level(logging.WARNING, "agents.async_io.blocking"):
+        for number, name in enumerate(names):
+            # Wherever the watch stands when it begins.
+            function = functools.partial(blocks, 0.1 + 0.02 * number)
+            function.func.__code__ = function.func.__code__.replace(co_qualname=name)  # type: ignore[attr-defined]
+            await drain(unordered_wait(stream_of([1]), function, timeout_s=60))
+    assert [name for name in names if name not in caplog.text] == []
 
 
 async def test_blocking_elsewhere_is_not_blamed_on_the_function(

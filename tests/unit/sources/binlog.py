@@ -43,6 +43,13 @@ class Log:
         head = struct.pack("<IIBHH", 1, 0, len(database), 0, 0)
         return self.event(e.QUERY, head + database.encode() + b"\0" + sql.encode())
 
+    def rows_query(self, sql: str) -> bytes:
+        """The text of the statement whose rows follow; its length byte is of no use for long ones."""
+        return self.event(e.ROWS_QUERY, bytes([len(sql) % 256]) + sql.encode())
+
+    def annotation(self, sql: str) -> bytes:
+        return self.event(e.ANNOTATE_ROWS, sql.encode())
+
     def xid(self) -> bytes:
         return self.event(e.XID, bytes(8))
 
@@ -55,10 +62,10 @@ class Log:
         head = table_id.to_bytes(6, "little") + b"\1\0" + _name(database) + _name(table)
         return self.event(e.TABLE_MAP, head + b"\2\3\x0f" + b"\2\x50\0" + b"\2" + optional)
 
-    def rows(self, kind: int, rows: Sequence[tuple[int, str | None]], table_id: int = 7) -> bytes:
-        """For an update, before and after image in turn."""
+    def rows(self, kind: int, rows: Sequence[tuple[int, str | None]], table_id: int = 7, *, flags: int = 1) -> bytes:
+        """For an update, before and after image in turn; flag 1 is of a statement's last event."""
         bitmaps = b"\3\3" if e.ROWS[kind][0] == "UPDATE" else b"\3"
-        head = table_id.to_bytes(6, "little") + b"\1\0" + b"\2\0" + b"\2" + bitmaps
+        head = table_id.to_bytes(6, "little") + struct.pack("<H", flags) + b"\2\0" + b"\2" + bitmaps
         return self.event(kind, head + b"".join(row(*values) for values in rows))
 
     def insert(self, *rows: tuple[int, str | None], table_id: int = 7) -> bytes:

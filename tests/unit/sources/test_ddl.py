@@ -61,17 +61,34 @@ def test_a_rename_names_both_tables_so_that_either_may_be_chosen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sql", "table"),
+    ("sql", "tables"),
     [
-        ("INSERT IGNORE INTO x.t VALUES (1)", ("x", "t")),
-        ("REPLACE INTO `t` SELECT 1", ("d", "t")),
-        ("UPDATE t SET a = 1", ("d", "t")),
-        ("DELETE FROM t WHERE a = 1", ("d", "t")),
-        ("LOAD DATA INFILE 'f' INTO TABLE t", ("d", "t")),
-        ("INSERT t VALUES (1)", ("d", "")),
-        ("CREATE TABLE t (a int)", None),
-        ("GRANT INSERT ON t TO u", None),
+        ("INSERT IGNORE INTO x.t VALUES (1)", ["x.t"]),
+        ("INSERT t VALUES (1)", ["d.t"]),
+        ("INSERT LOW_PRIORITY x.t SET a = 1", ["x.t"]),
+        ("REPLACE INTO `t` SELECT 1", ["d.t"]),
+        ("REPLACE DELAYED t VALUES (1)", ["d.t"]),
+        ("UPDATE t SET a = 1", ["d.t"]),
+        ("UPDATE LOW_PRIORITY IGNORE x.t AS y SET a = 1", ["x.t"]),
+        ("UPDATE a, x.b SET b.v = 1 WHERE a.id = b.id", ["d.a", "x.b"]),
+        ("UPDATE a LEFT JOIN (x.b JOIN c USING (id)) ON a.id = b.id SET c.v = 1", ["d.a", "x.b", "d.c"]),
+        ("UPDATE t, (SELECT a, b FROM u) AS s SET t.a = s.a", ["d.t"]),
+        ("DELETE FROM t WHERE a IN (SELECT a FROM u, v)", ["d.t"]),
+        ("DELETE QUICK FROM x.t LIMIT 1", ["x.t"]),
+        ("DELETE b FROM a JOIN x.b USING (id)", ["d.a", "x.b"]),
+        ("DELETE FROM b.* USING a, b WHERE a.id = b.id", ["d.a", "d.b"]),
+        ("LOAD DATA INFILE 'f' INTO TABLE t", ["d.t"]),
+        ("LOAD DATA LOCAL INFILE '/tmp/x' REPLACE INTO TABLE `x`.`t` FIELDS TERMINATED BY ','", ["x.t"]),
+        ("/* c */ WITH w AS (SELECT 1) UPDATE t, w SET a = 1", ["d."]),
+        ("CREATE TABLE x.t (PRIMARY KEY (id)) AS SELECT * FROM u", ["x.t"]),
+        ("CREATE TABLE t TABLE u", ["d.t"]),
+        ("CREATE TABLE t VALUES ROW(1)", ["d.t"]),
+        ("CREATE TABLE t (`select` int COMMENT 'select', d int GENERATED ALWAYS AS (1) STORED)", []),
+        ("CREATE TABLE t (a int) PARTITION BY RANGE (a) (PARTITION p VALUES LESS THAN (5))", []),
+        ("CREATE TABLE t (a int) START TRANSACTION", []),
+        ("CREATE TABLE t LIKE u", []),
+        ("GRANT INSERT ON t TO u", []),
     ],
 )
-def test_statements_that_write_rows_name_their_table(sql: str, table: tuple[str, str] | None) -> None:
-    assert tables_written(sql, "d") == table
+def test_statements_that_write_rows_name_their_tables(sql: str, tables: list[str]) -> None:
+    assert [".".join(names) for names in tables_written(sql, "d")] == tables

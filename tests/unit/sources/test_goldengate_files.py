@@ -60,6 +60,14 @@ def test_any_trail_gives_the_table_that_it_was_made_of(style: Style, tmp_path: P
                for record, message in zip(run.records, run.messages, strict=True))  # fmt: skip
 
 
+def test_kafka_keeps_records_from_when_they_are_sent_unless_the_time_of_the_change_is_asked_for(tmp_path: Path) -> None:
+    record = {"table": "S.T", "op_type": "I", "op_ts": "2024-01-02 03:04:05.000000", "after": {"N": 1}}
+    (tmp_path / "a.json").write_text(json.dumps(record) + "\n")
+    assert [record.timestamp_ms for record in Run(tmp_path).drain().records] == [None]
+    asked = Run(tmp_path, record__timestamp="change").drain().records
+    assert [record.timestamp_ms for record in asked] == [1_704_164_645_000]
+
+
 def test_reading_in_many_pieces_with_restarts_gives_the_same_messages(tmp_path: Path) -> None:
     trail = Trail(Style())
     texts = [trail.operation(*each) for each in Shop(seed=3).operations(300)]

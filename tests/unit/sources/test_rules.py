@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import orjson
@@ -267,6 +268,34 @@ def test_a_row_that_changes_its_partition_is_a_delete_and_an_insert_unless_exact
     assert [(m[0], r.partition) for r, m in zip(records, messages(records), strict=True)] == [
         ("UPDATE", 1),
         ("UPDATE", 0),
+    ]
+
+
+def minimal_update(log: Log, before: bytes, after: bytes, *, columns: bytes = b"\1\1") -> list[bytes]:
+    """An UPDATE whose images hold only some of the columns `id`, `name`, as `binlog_row_image=MINIMAL` logs it."""
+    body = (7).to_bytes(6, "little") + b"\1\0\2\0\2" + columns + b"\0" + before + b"\0" + after
+    return [log.format(), log.table_map("t"), log.event(31, body)]
+
+
+@pytest.mark.parametrize("key", ["primary-key", "none"])
+def test_a_row_that_moves_is_deleted_where_it_was_also_where_the_image_is_minimal(key: str) -> None:
+    made = stream(partition_hash="d.t:id", partition_count="3", partition_hash_database="false", message_key=key)
+    events = minimal_update(Log(), struct.pack("<I", 101), struct.pack("<I", 103))
+    records = run(made, *events)
+    got = [(m[0], m[1], r.partition) for r, m in zip(records, messages(records), strict=True)]
+    assert got == [("DELETE", [{"id": "101"}], 2), ("INSERT", [{"id": "103"}], 1)]
+
+
+def test_a_row_filter_sees_a_row_leave_also_where_the_image_is_minimal() -> None:
+    options = {"row.filter.d.t": "id < 10"}
+    moves = {(1, 11): [("DELETE", [{"id": "1"}], None)], (11, 1): [("INSERT", [{"id": "1"}], None)], (11, 12): []}
+    for (before, after), expected in moves.items():
+        events = minimal_update(Log(), struct.pack("<I", before), struct.pack("<I", after))
+        assert messages(run(stream(**options), *events)) == expected
+    # A column that neither image holds may fulfil the condition, so the row is sent.
+    events = minimal_update(Log(), struct.pack("<I", 1), b"\1x", columns=b"\1\2")
+    assert messages(run(stream(**{"row.filter.d.t": "name = 'x' AND id = 1"}), *events)) == [
+        ("UPDATE", [{"id": "1", "name": "x"}], [{}])
     ]
 
 
