@@ -34,6 +34,7 @@ from agents.hard_stop import LIMIT_S, end_process_after
 from agents.json_log import LOGGING_CONFIG
 from agents.pages import add_pages
 from agents.steps import build_steps
+from connectors.api.collector import spare_the_collector
 from connectors.api.errors import ConfigError, ConnectError
 from connectors.api.identity import check_top_level_names
 from connectors.clients.kafka import KafkaSettings
@@ -70,6 +71,12 @@ class EnrichApp(faust.App):  # type: ignore[misc]
 
     intake: Enrichment
 
+    @property
+    def _worker(self) -> Worker | None:
+        """The process's worker, where the app has a process of its own."""
+        root = self.beacon.root.data if self.beacon.root is not None else None
+        return root if isinstance(root, Worker) else None
+
     async def on_start(self) -> None:
         """Wait for Kafka, create topics and open the functions, before the consumer starts."""
         try:
@@ -78,11 +85,13 @@ class EnrichApp(faust.App):  # type: ignore[misc]
             self.stop_with_error(str(error))
             await self.wait_until_stopped()
             return
+        if self._worker is not None:
+            spare_the_collector()
         await super().on_start()
 
     async def on_stop(self) -> None:
         """Commit what is safe while the consumer is still there."""
-        if isinstance(self.beacon.root.data if self.beacon.root is not None else None, Worker):
+        if self._worker is not None:
             end_process_after(LIMIT_S)
         try:
             await self.intake.stop()
@@ -98,8 +107,8 @@ class EnrichApp(faust.App):  # type: ignore[misc]
         """
         log.critical("%s", sentence)
         reason = WorkerStoppedError(sentence)
-        worker = self.beacon.root.data if self.beacon.root is not None else None
-        if isinstance(worker, Worker):
+        worker = self._worker
+        if worker is not None:
             worker.crash_reason = reason
             signal.raise_signal(signal.SIGTERM)
         else:

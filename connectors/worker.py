@@ -6,7 +6,6 @@ Faust gives the life-cycle, the signals and the sensors; each part of the runtim
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 from faust.app import BootStrategy
 from mode import Service
 
+from connectors.api.collector import spare_the_collector
 from connectors.api.errors import ConfigError
 from connectors.api.identity import check_top_level_names
 from connectors.runtime.herder import Herder
@@ -79,7 +79,7 @@ class Runtime(Service):  # type: ignore[misc]
         if not log.isEnabledFor(logging.DEBUG):
             # aiokafka logs over a hundred lines a second while Kafka is away; the runtime says it once.
             logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-        _spare_the_collector()
+        spare_the_collector()
         herder = Herder(settings)
         try:
             await self.add_runtime_dependency(Rest(settings, herder))
@@ -90,17 +90,6 @@ class Runtime(Service):  # type: ignore[misc]
             log.critical("%s", error)
             raise SystemExit(2) from None
         await self.add_runtime_dependency(herder)
-
-
-def _spare_the_collector() -> None:
-    """Keep the garbage collector from walking over all modules and all records in flight again and again.
-
-    Records are made by the ten thousand and freed by their reference counts; by default the collector looks at them
-    after every 700, which took a tenth of a sink's time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 async def wait_for_kafka(settings: WorkerSettings) -> str:

@@ -6,6 +6,7 @@ Source: Kafka Connect's `KafkaBasedLog`. Faust's GlobalTable does not reach othe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -42,6 +43,8 @@ class CompactedTopic(Service):  # type: ignore[misc]
         replication_factor: Replicas to create it with; -1 is the broker's default.
         listener: Called with key and value (None: deleted) at each change after the first load.
         transactional: Whether it is written in transactions as well: only what is committed counts.
+        every_s: How often, in seconds, what is new is read while nobody waits for it; 0 is at once. Each read costs a
+            request, so a topic that is written all the time and asked for seldom is read in larger pieces.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class CompactedTopic(Service):  # type: ignore[misc]
         replication_factor: int = -1,
         listener: Listener | None = None,
         transactional: bool = False,
+        every_s: float = 0,
     ) -> None:
         super().__init__()
         self.topic = topic
@@ -67,6 +71,9 @@ class CompactedTopic(Service):  # type: ignore[misc]
         self._moved = asyncio.Condition()
         self._loaded = False
         self._transactional = transactional
+        self._every_s = every_s
+        self._waiting = 0
+        self._wanted = asyncio.Event()
 
     @property
     def loaded(self) -> bool:
@@ -118,8 +125,7 @@ class CompactedTopic(Service):  # type: ignore[misc]
         try:
             async with asyncio.timeout(WRITE_LIMIT_S):
                 stored = await self._producer.send_and_wait(self.topic, data, key.encode())
-                async with self._moved:
-                    await self._moved.wait_for(lambda: self._positions.get(stored.partition, 0) > stored.offset)
+                await self._until(lambda: self._positions.get(stored.partition, 0) > stored.offset)
         except TimeoutError:
             if undo:
                 self.add_future(self._undo(key, former))
@@ -135,8 +141,18 @@ class CompactedTopic(Service):  # type: ignore[misc]
     async def catch_up(self) -> None:
         """Return once this process's own view holds all that had been written when this was called."""
         ends = await self._ends()
-        async with self._moved:
-            await self._moved.wait_for(lambda: all(self._position(tp) >= end for tp, end in ends.items()))
+        await self._until(lambda: all(self._position(tp) >= end for tp, end in ends.items()))
+
+    async def _until(self, reached: Callable[[], bool]) -> None:
+        self._waiting += 1
+        self._wanted.set()
+        try:
+            async with self._moved:
+                await self._moved.wait_for(reached)
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._wanted.clear()
 
     async def _ends(self) -> dict[TopicPartition, int]:
         """Return the true ends, behind records of transactions that are still open.
@@ -188,6 +204,9 @@ class CompactedTopic(Service):  # type: ignore[misc]
         while not self.should_stop:
             await self._take(await self._consumer.getmany(timeout_ms=250 if self._transactional else 1000))
             await self._pass_gaps()
+            if self._every_s:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wanted.wait(), self._every_s)
 
     async def _take(self, batches: dict[TopicPartition, list[Any]]) -> None:
         for tp, records in batches.items():

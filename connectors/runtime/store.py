@@ -70,7 +70,7 @@ class Store:
         admin = settings.kafka.librdkafka()
         self.configs = CompactedTopic(settings.internal("configs"), client, admin, listener=listener)
         self.statuses = CompactedTopic(settings.internal("status"), client, admin, listener=listener)
-        self.offsets = CompactedTopic(settings.internal("offsets"), client, admin, transactional=True)
+        self.offsets = CompactedTopic(settings.internal("offsets"), client, admin, transactional=True, every_s=1.0)
 
     def connectors(self) -> list[str]:
         """Return the names of all connectors."""

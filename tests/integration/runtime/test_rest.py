@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from urllib.parse import quote
 
 import pytest
 from confluent_kafka import Producer
+
+from tests.integration.runtime.test_worker import read_all
 
 COUNTING = {"connector.class": "toys.CountingSource", "limit": "10", "offset.flush.interval.ms": "100"}
 
@@ -80,6 +83,34 @@ def test_source_offsets_are_altered_and_reset_while_the_connector_is_stopped(one
     for _ in range(2):
         assert one_worker.request("DELETE", path)[0] == 200
         assert one_worker.get(path)[1] == {"offsets": []}
+
+
+def test_a_connector_made_stopped_begins_where_its_offsets_were_set_to(
+    one_worker: Any, unique: str, kafka: str
+) -> None:
+    body = {"name": unique, "config": COUNTING | {"topic": unique}, "initial_state": "STOPPED"}
+    assert one_worker.request("POST", "/connectors", body)[0] == 201
+    one_worker.until(lambda: one_worker.states(unique) == ["STOPPED"])
+    new = {"offsets": [{"partition": {"numbers": "all"}, "offset": {"next": 5}}]}
+    assert one_worker.request("PATCH", f"/connectors/{unique}/offsets", new)[0] == 200
+    assert one_worker.request("PUT", f"/connectors/{unique}/resume")[0] == 202
+    offsets = f"/connectors/{unique}/offsets"
+    one_worker.until(lambda: one_worker.get(offsets)[1]["offsets"][0]["offset"] == {"next": 10})
+    assert [json.loads(message.value())["number"] for message in read_all(kafka, unique, 5)] == [5, 6, 7, 8, 9]
+
+
+def test_another_number_of_tasks_leaves_exactly_these(one_worker: Any, unique: str) -> None:
+    def numbers() -> list[int]:
+        return [task["id"] for task in one_worker.get(f"/connectors/{unique}/status")[1]["tasks"]]
+
+    source_of_four = {"tasks": "4", "tasks.max": "4", "limit": "1000000", "pause.ms": "20", "topic": unique}
+    one_worker.request("PUT", f"/connectors/{unique}/config", COUNTING | source_of_four)
+    for count in (4, 2, 5):
+        change = {"tasks": str(count), "tasks.max": str(count)}
+        assert one_worker.request("PATCH", f"/connectors/{unique}/config", change)[0] == 200
+        one_worker.until(lambda count=count: one_worker.states(unique) == ["RUNNING"] * (count + 1))
+        assert numbers() == list(range(count))
+        assert [each["id"]["task"] for each in one_worker.get(f"/connectors/{unique}/tasks")[1]] == numbers()
 
 
 def test_a_plugin_with_offsets_of_its_own_is_asked(one_worker: Any, unique: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -34,10 +35,15 @@ def test_mistake_of_the_user_is_a_usage_error(env) -> None:
     assert caught.value.exit_code == 2
 
 
-def test_names_that_another_distribution_owns(monkeypatch: pytest.MonkeyPatch) -> None:
-    owners = {"agents": ["faust-connect", "openai-agents"], "tables": ["Faust_Connect"]}
-    monkeypatch.setattr(identity, "packages_distributions", lambda: owners)
+def test_names_that_another_distribution_owns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def install(name: str, *files: str) -> None:
+        (tmp_path / f"{name}.dist-info").mkdir()
+        (tmp_path / f"{name}.dist-info" / "RECORD").write_text("".join(f"{file},sha256=x,1\n" for file in files))
+
+    monkeypatch.setattr(sys, "path", [str(tmp_path), str(tmp_path / "missing")])
+    install("faust_connect-1.0", "agents/__init__.py", "connectors/__init__.py", "tables/__init__.py")
+    install("other-1.0", "other/agents/__init__.py", "other/tables/a.py")
+    identity.check_top_level_names()
+    install("openai_agents-0.2", "LICENSE", "agents/__init__.py")
     with pytest.raises(ConfigError, match=r"the package agents of faust-connect is also installed by openai-agents;"):
         identity.check_top_level_names()
-    owners["agents"] = ["faust-connect"]
-    identity.check_top_level_names()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
 from connectors.runtime.herder import Herder
 from connectors.runtime.rest import application
@@ -29,6 +30,26 @@ async def port() -> AsyncIterator[int]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield runner.addresses[0][1]
     await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("lost", "ready", "since_s", "answer"),
+    [
+        (False, False, 0.0, (503, "starting")),
+        (False, True, 1.0, (200, "healthy")),
+        (False, True, 31.0, (500, "unhealthy")),  # the control loop hangs
+        (True, False, 1.0, (500, "unhealthy")),
+    ],
+)
+async def test_health_tells_whether_the_control_loop_goes_round(
+    monkeypatch: pytest.MonkeyPatch, lost: bool, ready: bool, since_s: float, answer: tuple[int, str]
+) -> None:
+    for name, value in (("lost", lost), ("ready", ready)):
+        monkeypatch.setattr(Herder, name, property(lambda _self, value=value: value))
+    monkeypatch.setattr(Herder, "seconds_since_round", lambda _self: since_s)
+    async with TestClient(TestServer(application(Herder(SETTINGS)))) as client:
+        found = await client.get("/health")
+        assert (found.status, (await found.json())["status"]) == answer
 
 
 async def ask(port: int, request: bytes) -> tuple[int, dict[str, str], bytes]:
