@@ -119,7 +119,9 @@ class Assembly:
             running.runner.stop()
         joins = (asyncio.to_thread(running.runner.join, self.STOP_LIMIT_S) for running in stopping.values())
         for (task, running), done in zip(stopping.items(), await asyncio.gather(*joins), strict=True):
-            if not done:
+            if done:
+                log.info("Stopped %s", task)
+            else:
                 log.error("%s did not stop within %.0f s and is left behind", task, self.STOP_LIMIT_S)
                 self._report(task, State.UNASSIGNED, "", running.version)
 
