@@ -105,6 +105,22 @@ def test_replace_and_upsert_come_as_logged(database: Database, schema: str, tabl
     assert last["old"] == [{"name": "r"}]
 
 
+def test_rows_that_a_foreign_key_deletes_come_where_the_server_logs_them(database: Database, schema: str) -> None:
+    database.run(
+        f"CREATE TABLE {schema}.parent (id int PRIMARY KEY)",
+        f"CREATE TABLE {schema}.child (id int PRIMARY KEY, pid int,"
+        f" FOREIGN KEY (pid) REFERENCES {schema}.parent (id) ON DELETE CASCADE)",
+        f"INSERT INTO {schema}.parent VALUES (1),(2)",
+        f"INSERT INTO {schema}.child VALUES (7,1),(8,1)",
+    )
+    with start(database, schema) as source:
+        database.run(f"DELETE FROM {schema}.parent WHERE id = 1", f"INSERT INTO {schema}.parent VALUES (3)")
+        logged = [] if database.flavor == "mariadb" else [("DELETE", "child", "7"), ("DELETE", "child", "8")]
+        source.wait(len(logged) + 2)
+    told = [(message["type"], message["table"], message["data"][0]["id"]) for message in source.messages()]
+    assert told == [*logged, ("DELETE", "parent", "1"), ("INSERT", "parent", "3")]
+
+
 def test_a_table_without_key_goes_to_one_partition(database: Database, schema: str) -> None:
     database.run(f"CREATE TABLE {schema}.n (a int)", f"CREATE TABLE {schema}.x (a varchar(50), PRIMARY KEY (a(10)))")
     with start(database, schema) as source:
