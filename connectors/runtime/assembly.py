@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,11 +50,14 @@ class Assembly:
     """
 
     STOP_LIMIT_S = 5.0
+    # Once for all tasks that stop within it: a collection keeps everything waiting.
+    COLLECT_S = 1.0
 
     def __init__(self, settings: WorkerSettings, store: Store, report: VersionedReport) -> None:
         self._settings = settings
         self._store = store
         self._report = report
+        self._collecting: asyncio.TimerHandle | None = None
         self._tasks: dict[TaskId, _Running] = {}
         self._refused: dict[TaskId, str] = {}
 
@@ -124,6 +128,13 @@ class Assembly:
             else:
                 log.error("%s did not stop within %.0f s and is left behind", task, self.STOP_LIMIT_S)
                 self._report(task, State.UNASSIGNED, "", running.version)
+        if stopping and self._collecting is None:
+            self._collecting = asyncio.get_running_loop().call_later(self.COLLECT_S, self._collect)
+
+    def _collect(self) -> None:
+        """Free what stopped tasks leave behind; the collector looks too seldom by itself (`spare_the_collector`)."""
+        self._collecting = None
+        gc.collect()
 
     async def _start(self, task: TaskId, config: dict[str, str], version: str, *, paused: bool) -> None:
         if self._refused.get(task) == version:

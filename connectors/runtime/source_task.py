@@ -194,6 +194,9 @@ class SourceTaskRunner(TaskRunner):
             self._producer.purge()
             await asyncio.to_thread(self._producer.flush, 1)
             self._chain.close()
+            # Its threads and buffers do not wait for the garbage collector, which looks seldom.
+            self._inflight.clear()
+            del self._producer
 
     async def _poll(self) -> list[SourceRecord] | None:
         once = self._poll_in_rounds if self._in_rounds else self._poll_once
@@ -476,7 +479,7 @@ _PRODUCER: dict[str, Any] = {
     # Java's partitioner, so that keys land where other clients put them.
     "partitioner": "murmur2_random",
     "queue.buffering.max.kbytes": 32_768,
-    "queue.buffering.max.messages": 50_000,
+    "queue.buffering.max.messages": 20_000,
     # A broker that is away is waited for: giving up would drop the record.
     "message.timeout.ms": 0,
 }

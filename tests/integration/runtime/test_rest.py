@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import psutil
 import pytest
 from confluent_kafka import Producer
 
@@ -111,6 +112,18 @@ def test_another_number_of_tasks_leaves_exactly_these(one_worker: Any, unique: s
         one_worker.until(lambda count=count: one_worker.states(unique) == ["RUNNING"] * (count + 1))
         assert numbers() == list(range(count))
         assert [each["id"]["task"] for each in one_worker.get(f"/connectors/{unique}/tasks")[1]] == numbers()
+
+
+def test_a_deleted_connector_leaves_no_thread_behind(one_worker: Any, unique: str) -> None:
+    process = psutil.Process(one_worker.process.pid)
+    source(one_worker, f"{unique}-kept")
+    before = process.num_threads()
+    for number in range(3):
+        name = source(one_worker, f"{unique}-{number}", limit="1000000", **{"pause.ms": "10"})
+        assert process.num_threads() > before
+        assert one_worker.request("DELETE", f"/connectors/{name}")[0] == 204
+    # The pool that waits for tasks to end may have grown by a few.
+    one_worker.until(lambda: process.num_threads() <= before + 3)
 
 
 def test_a_plugin_with_offsets_of_its_own_is_asked(one_worker: Any, unique: str) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -215,6 +216,20 @@ def test_a_stop_while_kafka_is_away_ends_in_time_and_stores_nothing(running: Any
     until(lambda: len(run.producer.waiting) == 3)
     assert ended(run.runner, 6)
     assert run.stored() == []
+
+
+def test_a_task_that_has_stopped_holds_neither_its_producer_nor_records(running: Any) -> None:
+    run = running()
+    run.task.limit = 0
+    run.start()
+    run.producer.acks, run.producer.room = False, 3
+    run.task.limit = 10
+    until(lambda: len(run.producer.waiting) == 3)
+    assert ended(run.runner, 6)
+    producer = weakref.ref(run.producer)
+    del FakeProducer.made
+    assert producer() is None  # with no help of the garbage collector
+    assert not run.runner._inflight
 
 
 def test_a_source_that_is_away_is_polled_again(running: Any) -> None:
