@@ -10,7 +10,6 @@ import logging
 import sys
 import tempfile
 from pathlib import Path
-from typing import Final
 
 import faust
 from confluent_kafka import KafkaException
@@ -42,9 +41,6 @@ def _settings() -> WorkerSettings:
 
 
 settings = _settings()
-
-_SWITCH_S: Final = 0.001
-"""Tasks have threads. By default each that has work may keep REST and the control loop waiting for 5 ms."""
 
 
 class _ServicesOnly(BootStrategy):  # type: ignore[misc]
@@ -84,7 +80,6 @@ class Runtime(Service):  # type: ignore[misc]
             # aiokafka logs over a hundred lines a second while Kafka is away; the runtime says it once.
             logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         spare_the_collector()
-        sys.setswitchinterval(_SWITCH_S)
         herder = Herder(settings)
         try:
             await self.add_runtime_dependency(Rest(settings, herder))

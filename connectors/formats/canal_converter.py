@@ -14,6 +14,8 @@ __all__ = ["CanalJsonConverter"]
 class CanalJsonConverter(Converter):
     """Decodes a message to a list of `RowChange`; encodes a flat message given as a dict."""
 
+    passes_bytes = True
+
     def from_connect(self, topic: str, headers: Headers, value: Any) -> bytes | None:
         """Encode a flat message; bytes pass unchanged, as a source may have encoded them already."""
         if value is None or isinstance(value, bytes):

@@ -36,6 +36,8 @@ class StringConverter(Converter):
 class BytesConverter(Converter):
     """Bytes as they are."""
 
+    passes_bytes = True
+
     def from_connect(self, topic: str, headers: Headers, value: Any) -> bytes | None:
         """Pass bytes."""
         if value is None or isinstance(value, bytes):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -52,12 +53,16 @@ class Assembly:
     STOP_LIMIT_S = 5.0
     # Once for all tasks that stop within it: a collection keeps everything waiting.
     COLLECT_S = 1.0
+    # Threads of that many tasks would keep REST and the control loop waiting for long, as each that has work may go on
+    # for 5 ms by default; a shorter time costs the fast task of a worker with few some speed.
+    MANY, SWITCH_S = 20, 0.001
 
     def __init__(self, settings: WorkerSettings, store: Store, report: VersionedReport) -> None:
         self._settings = settings
         self._store = store
         self._report = report
         self._collecting: asyncio.TimerHandle | None = None
+        self._switch_s = sys.getswitchinterval()
         self._tasks: dict[TaskId, _Running] = {}
         self._refused: dict[TaskId, str] = {}
 
@@ -128,8 +133,12 @@ class Assembly:
             else:
                 log.error("%s did not stop within %.0f s and is left behind", task, self.STOP_LIMIT_S)
                 self._report(task, State.UNASSIGNED, "", running.version)
+        self._share_time()
         if stopping and self._collecting is None:
             self._collecting = asyncio.get_running_loop().call_later(self.COLLECT_S, self._collect)
+
+    def _share_time(self) -> None:
+        sys.setswitchinterval(self.SWITCH_S if len(self._tasks) > self.MANY else self._switch_s)
 
     def _collect(self) -> None:
         """Free what stopped tasks leave behind; the collector looks too seldom by itself (`spare_the_collector`)."""
@@ -152,6 +161,7 @@ class Assembly:
         log.info("Starting %s", task)
         runner.start(paused=paused)
         self._tasks[task] = _Running(runner, version, paused)
+        self._share_time()
 
     async def _runner(self, task: TaskId, config: dict[str, str], version: str) -> TaskRunner:
         def report(which: TaskId, state: State, trace: str) -> None:

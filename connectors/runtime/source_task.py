@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient
 
 from connectors.api.errors import ConnectError, DataError, FatalError, RetriableError
 from connectors.api.record import RecordMetadata, SourceRecord
@@ -23,7 +22,7 @@ from connectors.runtime.kafka_clients import client_options, overrides
 from connectors.runtime.source_context import SourceContext, StoredOffsets, Transactions
 from connectors.runtime.source_letters import Letter, SourceLetters
 from connectors.runtime.task import Report, TaskRunner, TaskSpec
-from connectors.runtime.topic_creation import topic_to_create
+from connectors.runtime.topic_creation import create_missing
 
 __all__ = ["SourceTaskRunner", "TooLargeError"]
 
@@ -93,8 +92,7 @@ class SourceTaskRunner(TaskRunner):
         self._storing_since: float | None = None
         self._serving = threading.Lock()
         self._in_rounds = False
-        self._cut = False
-        self._handed_over_bytes = 0
+        self._cut, self._handed_over_bytes = False, 0
         self._flush_s = int(spec.props.get("offset.flush.interval.ms", 1000)) / 1000
         self._next_flush = time.monotonic() + self._flush_s
         self._letters = SourceLetters(spec, self.task, self.metrics)
@@ -112,7 +110,7 @@ class SourceTaskRunner(TaskRunner):
         connection = client_options(self.spec.settings, self.spec.task_id)
         self._producer = Producer(connection | _PRODUCER | overrides(props, "producer") | self.producer_options())
         self._prefix = self.spec.settings.kafka.prefix
-        self._in_rounds = self._may_go_in_rounds()
+        self._in_rounds, self._passes_bytes = self._may_go_in_rounds(), self._value.passes_bytes
         await self._letters.open()
         await self.prepare()
         self.task.initialize(SourceContext(self.spec, self._stored, self._transactions))
@@ -248,10 +246,13 @@ class SourceTaskRunner(TaskRunner):
 
     def _handed_over(self, records: list[SourceRecord]) -> list[SourceRecord]:
         """Hand records over up to the first that needs more than that; return it and those after it."""
+        known = self._known_topics
         try:
             for number, record in enumerate(records):
-                if record.topic not in self._known_topics:
+                if record.topic not in known:
                     return records[number:]
+                if self._produced_as_it_is(record):
+                    continue
                 try:
                     self._produce(record, record)
                 except (RetriableError, _StoppingError):
@@ -260,6 +261,30 @@ class SourceTaskRunner(TaskRunner):
             self.metrics.write_bytes.inc(self._handed_over_bytes)
             self._handed_over_bytes = 0
         return []
+
+    def _produced_as_it_is(self, record: SourceRecord) -> bool:
+        """Do `_produce` for the usual record, whose bytes are made already; where that is not all, do nothing."""
+        value, key = record.value, record.key
+        encoded = type(value) is bytes and (key is None or type(key) is bytes)
+        if not (encoded and self._passes_bytes and record.error is None):
+            return False
+        sent = _Sent(self, record)
+        self._inflight.append(sent)
+        try:
+            self._producer.produce(
+                self._prefix + record.topic,
+                value,
+                key,
+                partition=-1 if record.partition is None else record.partition,
+                on_delivery=sent,
+                timestamp=record.timestamp_ms or 0,
+                headers=record.headers,
+            )
+        except (BufferError, KafkaException):
+            self._inflight.pop()
+            return False
+        self._handed_over_bytes += len(value)
+        return True
 
     def _until_next(self) -> float:
         """Return for how many seconds nothing needs a look; a thread that wakes for nothing costs all others."""
@@ -454,19 +479,8 @@ class SourceTaskRunner(TaskRunner):
         new = topics - self._known_topics
         if not new:
             return
-        # Not kept: a client has threads and buffers of its own, and new topics are rare.
-        own = overrides(self.spec.props, "admin")
-        admin = AdminClient(client_options(self.spec.settings, self.spec.task_id) | own)
-        existing = (await asyncio.to_thread(admin.list_topics, timeout=30)).topics
-        wanted = [topic for topic in sorted(new) if self._prefix + topic not in existing]
-        missing = [topic_to_create(topic, self.spec.props, self._prefix) for topic in wanted]
-        if missing:
-            for topic, future in admin.create_topics(missing).items():
-                try:
-                    await asyncio.wrap_future(future)
-                except KafkaException as error:
-                    if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                        raise FatalError(f"topic {topic} could not be created: {error.args[0].str()}") from error
+        connection = client_options(self.spec.settings, self.spec.task_id) | overrides(self.spec.props, "admin")
+        await create_missing(new, connection, self.spec.props, self._prefix)
         self._known_topics |= new
 
 

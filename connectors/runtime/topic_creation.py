@@ -5,21 +5,52 @@ Source: KIP-158, Kafka Connect's `TopicCreationGroup`.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from connectors.api.config import ConfigValue
-from connectors.api.errors import ConfigError
+from connectors.api.errors import ConfigError, FatalError
 from connectors.api.validators import regex_list
 
-__all__ = ["check_groups", "topic_to_create"]
+__all__ = ["check_groups", "create_missing", "topic_to_create"]
 
 GROUPS: Final = "topic.creation.groups"
 _PREFIX: Final = "topic.creation."
 _DEFAULT: Final = "default"
+
+
+async def create_missing(
+    topics: Iterable[str], connection: dict[str, Any], props: Mapping[str, str], prefix: str
+) -> None:
+    """Create those of a source's topics that are not there.
+
+    Args:
+        topics: Their names, without the prefix.
+        connection: Options of librdkafka's admin client.
+        props: The connector's options.
+        prefix: Put before each name (Heroku's shared Kafka).
+
+    Raises:
+        FatalError: Kafka refuses one.
+    """
+    # Not kept: a client has threads and buffers of its own, and new topics are rare.
+    admin = AdminClient(connection)
+    existing = (await asyncio.to_thread(admin.list_topics, timeout=30)).topics
+    missing = [topic_to_create(topic, props, prefix) for topic in sorted(topics) if prefix + topic not in existing]
+    if not missing:
+        return
+    for topic, future in admin.create_topics(missing).items():
+        try:
+            await asyncio.wrap_future(future)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise FatalError(f"topic {topic} could not be created: {error.args[0].str()}") from error
 
 
 def topic_to_create(topic: str, props: Mapping[str, str], prefix: str = "") -> NewTopic:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from connectors import DataError, SourceRecord, SourceTask
-from connectors.runtime import source_letters, source_task
+from connectors.runtime import source_letters, source_task, topic_creation
 from connectors.runtime.source_context import StoredOffsets
 from connectors.runtime.source_task import SourceTaskRunner
 from connectors.runtime.state import State
@@ -55,7 +55,7 @@ class Admin:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(source_task, "Producer", FakeProducer)
-    monkeypatch.setattr(source_task, "AdminClient", Admin)
+    monkeypatch.setattr(topic_creation, "AdminClient", Admin)
     created: list[str] = []
     monkeypatch.setattr(source_letters, "create_topic", lambda _connection, topic, _replicas: created.append(topic))
     made: list[SourceTaskRunner] = []

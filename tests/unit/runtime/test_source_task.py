@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from connectors import ConfigError, RecordMetadata, RetriableError, SourceRecord, SourceTask
 from connectors.formats.text import BytesConverter
-from connectors.runtime import source_letters, source_task
+from connectors.runtime import source_letters, source_task, topic_creation
 from connectors.runtime.source_context import StoredOffsets
 from connectors.runtime.source_task import SourceTaskRunner
 from connectors.runtime.state import State
@@ -111,7 +111,7 @@ class Admin:
 @pytest.fixture
 def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(source_task, "Producer", FakeProducer)
-    monkeypatch.setattr(source_task, "AdminClient", Admin)
+    monkeypatch.setattr(topic_creation, "AdminClient", Admin)
     made: list[Running] = []
 
     def make(kind: type[Source] = Source, stored: StoredOffsets | None = None, **props: str) -> Running:
@@ -286,10 +286,22 @@ def test_a_conversion_that_fails_for_now_is_made_again_and_loses_nothing(
         return value
 
     monkeypatch.setattr(BytesConverter, "from_connect", from_connect)
+    monkeypatch.setattr(BytesConverter, "passes_bytes", False)
     run = running(**{"errors.tolerance": "all"}).start()
     until(lambda: run.stored()[-1:] == [10])
     assert run.producer.values() == run.numbers
     assert not failures
+
+
+def test_a_converter_made_of_one_that_passes_bytes_is_asked_unless_it_says_that_it_passes_them_too() -> None:
+    class Upper(BytesConverter):
+        def from_connect(self, topic: str, headers: Any, value: Any) -> bytes | None:
+            return bytes(value).upper()
+
+    class Named(BytesConverter):
+        pass
+
+    assert [each.passes_bytes for each in (BytesConverter, Upper, Named)] == [True, False, True]
 
 
 def test_a_poll_that_hangs_is_left_behind_and_what_is_acknowledged_is_stored(running: Any) -> None:

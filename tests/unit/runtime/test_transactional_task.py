@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from connectors import ConfigError, SourceConnector
-from connectors.runtime import source_task
+from connectors.runtime import source_task, topic_creation
 from connectors.runtime.settings import WorkerSettings
 from connectors.runtime.source_context import StoredOffsets
 from connectors.runtime.state import State
@@ -81,7 +81,7 @@ class TransactionalProducer(FakeProducer):
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(source_task, "Producer", TransactionalProducer)
-    monkeypatch.setattr(source_task, "AdminClient", Admin)
+    monkeypatch.setattr(topic_creation, "AdminClient", Admin)
     monkeypatch.setattr(TransactionalProducer, "calls", [], raising=False)
     monkeypatch.setattr(TransactionalProducer, "problems", {}, raising=False)
     made: list[TransactionalSourceRunner] = []
