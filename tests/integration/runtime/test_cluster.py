@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from tests.integration.runtime.conftest import Worker
+from tests.integration.runtime.test_worker import read_all
 
 MakeWorker = Callable[..., Any]
 COUNTING = {"connector.class": "toys.CountingSource", "limit": "1000000", "batch": "1", "pause.ms": "20"}
@@ -31,10 +35,11 @@ def homes(worker: Any, names: list[str]) -> list[str]:
     return [state["worker_id"] for state in states if state["state"] == "RUNNING"]
 
 
-def start_many(worker: Any, unique: str, count: int) -> list[str]:
+def start_many(worker: Any, unique: str, count: int, *, apart: bool = False) -> list[str]:
     names = [f"{unique}-{number}" for number in range(count)]
     for name in names:
-        assert worker.request("PUT", f"/connectors/{name}/config", COUNTING | {"topic": unique})[0] == 201
+        config = COUNTING | {"topic": name if apart else unique}
+        assert worker.request("PUT", f"/connectors/{name}/config", config)[0] == 201
     worker.until(lambda: all(worker.states(name) == ["RUNNING", "RUNNING"] for name in names))
     return names
 
@@ -52,6 +57,33 @@ def test_tasks_spread_move_when_a_worker_leaves_and_come_back_when_it_returns(wo
     second.process.wait(10)
     second.start()
     second.until(lambda: sorted(homes(second, names)) == ["a", "a", "b", "b"])
+
+
+def test_of_three_workers_one_that_stops_hands_over_without_duplicates_and_a_killed_one_is_replaced(
+    workers: MakeWorker, unique: str, kafka: str
+) -> None:
+    first, killed, stopped = workers("a"), workers("b"), workers("c")
+    names = start_many(first, unique, 6, apart=True)
+    first.until(lambda: sorted(homes(first, names)) == ["a", "a", "b", "b", "c", "c"])
+    moved = [name for name, home in zip(names, homes(first, names), strict=True) if home == "c"]
+
+    def ends() -> list[int]:
+        with closing(Consumer({"bootstrap.servers": kafka, "group.id": unique})) as consumer:
+            return [consumer.get_watermark_offsets(TopicPartition(name, 0), timeout=10)[1] for name in moved]
+
+    first.until(lambda: all(first.get(f"/connectors/{name}/topics")[1] == {name: {"topics": [name]}} for name in moved))
+    begun, before = time.monotonic(), ends()
+    stopped.process.terminate()
+    first.until(lambda: sorted(homes(first, names)) == ["a"] * 3 + ["b"] * 3)
+    assert time.monotonic() - begun < 6
+    first.until(lambda: all(now > then + 50 for now, then in zip(ends(), before, strict=True)))
+    for name, end in zip(moved, ends(), strict=True):
+        found = [json.loads(message.value())["number"] for message in read_all(kafka, name, end)]
+        assert found[:end] == list(range(end))
+    killed.kill()
+    begun = time.monotonic()
+    first.until(lambda: homes(first, names) == ["a"] * 6)
+    assert time.monotonic() - begun < 15
 
 
 def test_a_quickly_restarted_worker_gets_its_own_tasks_back(workers: MakeWorker, unique: str) -> None:
