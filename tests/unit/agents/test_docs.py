@@ -61,5 +61,6 @@ def test_configuration_is_accepted(page: Path, block: str, tmp_path: Path, monke
     path = tmp_path / "enrich.yaml"
     path.write_text(block)
     file = load_config(path, {})
-    for number in range(len(file.config.stages)):
-        build_steps(file, number)
+    stages = file.config.stages
+    assert stages
+    assert all(build_steps(file, number) is not None for number in range(len(stages)))

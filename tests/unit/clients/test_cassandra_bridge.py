@@ -111,12 +111,15 @@ async def test_errors_are_translated() -> None:
 
 def test_a_reply_after_the_loop_was_closed_harms_nobody() -> None:
     response = Response()
+    settled: list[int] = []
 
-    async def start() -> None:
-        bridge().submit(response)
+    async def start() -> asyncio.Future[Any]:
+        return bridge(lambda: settled.append(1)).submit(response)
 
-    asyncio.run(start())
+    future = asyncio.run(start())
     response.callback("late")
+    assert settled == []
+    assert not future.done()
 
 
 async def test_permits_are_served_in_order() -> None:

@@ -207,25 +207,25 @@ def test_a_full_queue_holds_the_task_back_and_loses_nothing(running: Any) -> Non
     assert run.producer.values() == run.numbers
 
 
-def test_a_stop_while_kafka_is_away_ends_in_time_and_stores_nothing(running: Any) -> None:
-    run = running()
+def stopped_while_kafka_was_away(run: Running) -> None:
+    """Stop a task with three records on their way and no room for more."""
     run.task.limit = 0
     run.start()
     run.producer.acks, run.producer.room = False, 3
     run.task.limit = 10
     until(lambda: len(run.producer.waiting) == 3)
     assert ended(run.runner, 6)
+
+
+def test_a_stop_while_kafka_is_away_ends_in_time_and_stores_nothing(running: Any) -> None:
+    run = running()
+    stopped_while_kafka_was_away(run)
     assert run.stored() == []
 
 
 def test_a_task_that_has_stopped_holds_neither_its_producer_nor_records(running: Any) -> None:
     run = running()
-    run.task.limit = 0
-    run.start()
-    run.producer.acks, run.producer.room = False, 3
-    run.task.limit = 10
-    until(lambda: len(run.producer.waiting) == 3)
-    assert ended(run.runner, 6)
+    stopped_while_kafka_was_away(run)
     producer = weakref.ref(run.producer)
     del FakeProducer.made
     assert producer() is None  # with no help of the garbage collector
