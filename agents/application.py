@@ -37,6 +37,7 @@ from agents.steps import build_steps
 from connectors.api.collector import spare_the_collector
 from connectors.api.errors import ConfigError, ConnectError
 from connectors.api.identity import check_top_level_names
+from connectors.api.log_level import make_only_shown_records
 from connectors.clients.kafka import KafkaSettings
 
 __all__ = ["EnrichApp", "UsageError", "WorkerStoppedError", "create_app"]
@@ -79,6 +80,8 @@ class EnrichApp(faust.App):  # type: ignore[misc]
 
     async def on_start(self) -> None:
         """Wait for Kafka, create topics and open the functions, before the consumer starts."""
+        if self._worker is not None:
+            make_only_shown_records()
         try:
             await self.intake.start()
         except ConfigError as error:

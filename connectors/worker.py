@@ -20,6 +20,7 @@ from mode import Service
 from connectors.api.collector import spare_the_collector
 from connectors.api.errors import ConfigError
 from connectors.api.identity import check_top_level_names
+from connectors.api.log_level import make_only_shown_records
 from connectors.runtime.herder import Herder
 from connectors.runtime.membership import check_name_is_free
 from connectors.runtime.rest import Rest
@@ -76,6 +77,7 @@ class Runtime(Service):  # type: ignore[misc]
     async def on_start(self) -> None:
         """Bind the port, wait for Kafka, then join: a worker whose port is taken never disturbs the group."""
         mask_logs()
+        make_only_shown_records()
         if not log.isEnabledFor(logging.DEBUG):
             # aiokafka logs over a hundred lines a second while Kafka is away; the runtime says it once.
             logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
@@ -116,4 +118,5 @@ def run(loglevel: str) -> None:
     """
     app.finalize()
     app.worker_init()
-    faust.Worker(app, loglevel=loglevel, redirect_stdouts=False).execute_from_commandline()
+    level = {"crit": "critical"}.get(loglevel, loglevel)  # Faust's word, which its own logging does not know
+    faust.Worker(app, loglevel=level, redirect_stdouts=False).execute_from_commandline()
