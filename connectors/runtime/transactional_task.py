@@ -138,10 +138,10 @@ class TransactionalSourceRunner(SourceTaskRunner):
                 log.info("%s: the open transaction is left to Kafka: %s", self.spec.task_id, error.args[0].str())
         await super().release()
 
-    def refused(self, record: SourceRecord, error: KafkaError) -> None:
+    def refused(self, topic: str, error: KafkaError) -> None:
         """Learn that Kafka did not take a record; unless it never will, the transaction is written again."""
         if error.code() in _PERMANENT:
-            super().refused(record, error)
+            super().refused(topic, error)
 
     async def _send_parts(self, records: list[SourceRecord]) -> None:
         if self._transactions is None:
@@ -201,9 +201,9 @@ class TransactionalSourceRunner(SourceTaskRunner):
         if not self._inflight or self._cut or self.abandoned:
             return
         offsets = {
-            json.dumps(sent.record.source_partition or {}, sort_keys=True): sent.record.source_offset
-            for sent in self._inflight
-            if sent.record.source_offset is not None
+            json.dumps(record.source_partition or {}, sort_keys=True): record.source_offset
+            for record in self._inflight
+            if record.source_offset is not None
         }
         if drop:
             await self._abort()

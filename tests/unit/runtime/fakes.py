@@ -157,12 +157,22 @@ class FakeProducer:
         self.error: Any = None
         self.lock = threading.Lock()
 
-    def produce(self, topic: str, value: Any = None, key: Any = None, *, on_delivery: Any, **options: Any) -> None:
+    def produce(  # librdkafka's order
+        self,
+        topic: str,
+        value: Any = None,
+        key: Any = None,
+        partition: int = -1,
+        callback: Any = None,
+        on_delivery: Any = None,
+        timestamp: int = 0,
+        headers: Any = None,
+    ) -> None:
         if len(self.waiting) >= self.room:
             raise BufferError
         with self.lock:
-            self.waiting.append((topic, value, key, on_delivery))
-            self.headers[value] = dict(options.get("headers") or ())
+            self.waiting.append((topic, value, key, on_delivery or callback))
+            self.headers[value] = dict(headers or ())
 
     def poll(self, timeout: float = 0) -> None:
         time.sleep(min(timeout, 0.005))

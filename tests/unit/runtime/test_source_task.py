@@ -174,7 +174,7 @@ def test_a_refused_record_ends_the_polls_and_what_follows_it_is_not_stored(runni
     run.task.limit = 1_000_000
     run.start()
     until(lambda: run.producer.sent)
-    run.runner.refused(SourceRecord("t", b"x"), KafkaError(KafkaError.INVALID_RECORD))
+    run.runner.refused("t", KafkaError(KafkaError.INVALID_RECORD))
     until(lambda: run.reports.states[-1] is State.FAILED)
     assert run.stored() == []
     assert run.task.next < 1_000_000
@@ -372,3 +372,23 @@ def test_without_tolerance_a_record_that_is_too_large_fails_the_task(running: An
     until(lambda: run.reports.states[-1] is State.FAILED)
     assert "producer.override.message.max.bytes" in run.reports.seen[-1][1]
     assert run.stored() in ([], [2], [4], [2, 4])
+
+
+class Mixed(Source):
+    """Sends a record that must be converted, and one of which nothing is sent, between others."""
+
+    def poll(self) -> list[SourceRecord] | None:
+        found = super().poll()
+        for record in found or ():
+            if record.value == b"4":
+                record.key = "4"
+            if record.value == b"6":
+                record.topic = ""
+        return found
+
+
+def test_records_of_all_kinds_in_a_batch_keep_their_order(running: Any) -> None:
+    run = running(Mixed, **{"key.converter": "string"}).start()
+    until(lambda: run.stored()[-1:] == [10])
+    assert run.producer.values() == [number for number in run.numbers if number != b"6"]
+    assert {key for topic, value, key in run.producer.sent if value == b"4"} == {b"4"}
