@@ -260,7 +260,7 @@ class SourceTaskRunner(TaskRunner):
                 partition, time_ms = record.partition, record.timestamp_ms
                 to = -1 if partition is None else partition
                 try:  # by position, as names cost a quarter of the call
-                    produce(prefix + topic, value, key, to, None, sent, time_ms or 0, record.headers)
+                    produce(prefix + topic, value, key, to, sent, None, time_ms or 0, record.headers)
                 except (BufferError, KafkaException):
                     break
                 count += 1

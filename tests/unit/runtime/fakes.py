@@ -142,6 +142,9 @@ class FakeConsumer:
         self.closed = True
 
 
+_NOT_GIVEN = object()
+
+
 class FakeProducer:
     """A producer that acknowledges when it is told to."""
 
@@ -157,13 +160,13 @@ class FakeProducer:
         self.error: Any = None
         self.lock = threading.Lock()
 
-    def produce(  # librdkafka's order
+    def produce(  # in the order of confluent-kafka, whose `callback` hides `on_delivery` even where it is None
         self,
         topic: str,
         value: Any = None,
         key: Any = None,
         partition: int = -1,
-        callback: Any = None,
+        callback: Any = _NOT_GIVEN,
         on_delivery: Any = None,
         timestamp: int = 0,
         headers: Any = None,
@@ -171,7 +174,7 @@ class FakeProducer:
         if len(self.waiting) >= self.room:
             raise BufferError
         with self.lock:
-            self.waiting.append((topic, value, key, on_delivery or callback))
+            self.waiting.append((topic, value, key, on_delivery if callback is _NOT_GIVEN else callback))
             self.headers[value] = dict(headers or ())
 
     def poll(self, timeout: float = 0) -> None:
