@@ -159,7 +159,7 @@ def _blob(column: Column, rendering: Rendering) -> Field:
 def _text(column: Column, rendering: Rendering, length: int) -> Field:
     if rendering.exact and (column.special or column.charset is not None):
         inner = "inflate({v})" if column.type in (c.BLOB_COMPRESSED, c.VARCHAR_COMPRESSED) else "{v}"
-        return Field(length=length, expression=f"quote(str({inner}, 'utf-8', 'replace'))", quoted=True)
+        return Field(length=length, expression=f"quote({inner}.decode('utf-8', 'replace'))", quoted=True)
     if column.special:
         return Field(length=length, expression=_CALL, function=_SPECIALS[column.special])
     # The server strips the padding of BINARY(n) from the row; SELECT shows it, so it is put back.
@@ -168,9 +168,11 @@ def _text(column: Column, rendering: Rendering, length: int) -> Field:
     if column.type in (c.BLOB_COMPRESSED, c.VARCHAR_COMPRESSED):
         value = "inflate({v})"
     if column.charset is not None:
-        return Field(length=length, expression=f"quote(str({value}, '{column.charset.codec}', 'replace'))", quoted=True)
+        return Field(
+            length=length, expression=f"quote({value}.decode('{column.charset.codec}', 'replace'))", quoted=True
+        )
     if rendering.binary_mode == "latin1":
-        return Field(length=length, expression=f"quote(str({value}, 'latin-1'))", quoted=True)
+        return Field(length=length, expression=f"quote({value}.decode('latin-1'))", quoted=True)
     if rendering.binary_mode == "hex":
         return Field(length=length, expression=f"{value}.hex()")
     return Field(length=length, expression=_CALL.replace("{v}", value), function=_base64)

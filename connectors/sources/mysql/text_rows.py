@@ -8,7 +8,7 @@ Source: MySQL's text protocol: packets of three bytes length and one byte number
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from json.encoder import encode_basestring
 from typing import Any, Final
 
@@ -78,15 +78,17 @@ def raw_values(data: bytes, at: int, count: int) -> list[bytes | None]:
 # In the expressions `{b}` is the value's bytes and `{t}` the same as characters of the same numbers.
 
 _PLAIN: Final = "f'\"{{{t}}}\"'"
-_UTF8: Final = "quote(str({b}, 'utf-8'))"
+# Most values are ASCII, and then the characters are those of the buffer.
+_UTF8: Final = "quote(a) if (a := {t}).isascii() else quote({b}.decode())"
 _CALL: Final = "{f}({t})"
 _BYTES: Final[dict[str, tuple[str, Callable[[Any], str] | None]]] = {
     "latin1": ("quote({t})", None),
     "base64": ("{f}({b})", lambda raw: f'"{base64.b64encode(raw).decode()}"'),
     "hex": ("{f}({b})", lambda raw: f'"{raw.hex()}"'),
 }
-Text = tuple[str, str, Callable[[Any], str] | None]
-"""SQL expression, Python expression of its JSON text, and the function in it."""
+Function = Callable[[Any], str] | Mapping[int, str]
+Text = tuple[str, str, Function | None]
+"""SQL expression, Python expression of its JSON text, and the function in it, or the texts by number."""
 
 
 def _expression(column: Column, rendering: Rendering) -> Text:
@@ -105,7 +107,7 @@ def _string(column: Column, rendering: Rendering) -> Text:
     quoted = name(column.name)
     if column.charset is not None:
         if rendering.exact and not column.charset.name.startswith("utf8"):
-            return f"CAST({quoted} AS BINARY)", "quote(str({b}, 'utf-8', 'replace'))", None
+            return f"CAST({quoted} AS BINARY)", "quote({b}.decode('utf-8', 'replace'))", None
         return quoted, _UTF8, None
     text, function = _BYTES[rendering.binary_mode]
     if column.type == c.STRING and rendering.exact:
@@ -139,15 +141,16 @@ def _labels(column: Column, rendering: Rendering) -> Text:
 
 
 def _timestamp(column: Column, rendering: Rendering) -> Text:
-    digits = column.meta[0]
-    whole = values.timestamp_text(0, rendering.zone)
+    sql, digits = f"UNIX_TIMESTAMP({name(column.name)})", column.meta[0]
+    moments = values.moments(rendering.zone)
+    if not digits:
+        return sql, "{f}[int({t})]", values.Cache(lambda seconds: f'"{moments[seconds]}"')
 
     def text(value: str) -> str:
         seconds, _, fraction = value.partition(".")
-        moment = whole(int(seconds).to_bytes(8, "big"))
-        return f'"{moment}.{fraction[:digits].ljust(digits, "0")}"' if digits else f'"{moment}"'
+        return f'"{moments[int(seconds)]}.{fraction[:digits].ljust(digits, "0")}"'
 
-    return f"UNIX_TIMESTAMP({name(column.name)})", _CALL, text
+    return sql, _CALL, text
 
 
 def _json(column: Column, _: Rendering) -> Text:
@@ -170,7 +173,7 @@ def _compile(
     table: Table,
     rules: TableRules,
     indexes: Sequence[int],
-    texts: Sequence[tuple[str, Callable[[Any], str] | None]],
+    texts: Sequence[tuple[str, Function | None]],
 ) -> RowDecoder:
     """Write the decoder of the rows of a selection."""
     names: dict[str, Any] = {"number": int.from_bytes, "quote": encode_basestring, "length": read_length, "zero": b"\0"}

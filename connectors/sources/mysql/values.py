@@ -15,6 +15,7 @@ from typing import Final
 from connectors.formats.temporal import EPOCH
 
 __all__ = [
+    "Cache",
     "Text",
     "canal_decimal",
     "canal_decimal_text",
@@ -25,6 +26,7 @@ __all__ = [
     "double_text",
     "float_text",
     "fraction_size",
+    "moments",
     "old_datetime_text",
     "old_time_text",
     "old_timestamp_text",
@@ -40,7 +42,7 @@ _FLOAT: Final = Struct("<f")
 _DOUBLE: Final = Struct("<d")
 
 
-class _Cache(dict[int, str]):
+class Cache(dict[int, str]):
     """Texts by number, made once; emptied when it grows too large, so that its memory is bounded."""
 
     def __init__(self, make: Callable[[int], str]) -> None:
@@ -64,9 +66,9 @@ def _clock(packed: int) -> str:
     return f" {packed >> 12:02d}:{packed >> 6 & 63:02d}:{packed & 63:02d}"
 
 
-_DAYS: Final = _Cache(_day)
-_CLOCKS: Final = _Cache(_clock)
-_DATES: Final = _Cache(lambda packed: f"{packed >> 9:04d}-{packed >> 5 & 15:02d}-{packed & 31:02d}")
+_DAYS: Final = Cache(_day)
+_CLOCKS: Final = Cache(_clock)
+_DATES: Final = Cache(lambda packed: f"{packed >> 9:04d}-{packed >> 5 & 15:02d}-{packed & 31:02d}")
 
 
 def fraction_size(digits: int) -> int:
@@ -100,41 +102,33 @@ def datetime_text(digits: int) -> Text:
     return fractional
 
 
-def _moment_text(zone: tzinfo) -> Callable[[int], str]:
-    if isinstance(zone, timezone):
-        offset = zone.utcoffset(None)
+def moments(zone: tzinfo) -> Cache:
+    """TIMESTAMP without a fraction, in `zone`, by its seconds since 1970; zero is "no time", not 1970 (P8)."""
 
-        def fixed(seconds: int) -> str:
-            return (EPOCH + timedelta(seconds=seconds) + offset).strftime("%Y-%m-%d %H:%M:%S")
+    def text(seconds: int) -> str:
+        if not seconds:
+            return "0000-00-00 00:00:00"
+        if isinstance(zone, timezone):
+            moment = EPOCH + timedelta(seconds=seconds) + zone.utcoffset(None)
+        else:
+            moment = datetime.fromtimestamp(seconds, UTC).astimezone(zone)
+        return moment.strftime("%Y-%m-%d %H:%M:%S")
 
-        return fixed
-    return lambda seconds: datetime.fromtimestamp(seconds, UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _moments(zone: tzinfo) -> _Cache:
-    cache = _Cache(_moment_text(zone))
-    cache[0] = "0000-00-00 00:00:00"  # P8: zero is "no time", not 1970
-    return cache
+    return Cache(text)
 
 
 def timestamp_text(digits: int, zone: tzinfo) -> Text:
     """TIMESTAMP with so many digits of a second, in `zone`."""
-    moments, number = _moments(zone), int.from_bytes
-    zero = moments[0]
-
-    def whole(raw: bytes) -> str:
-        # The cache may have been emptied, and then zero would be 1970.
-        return moments[seconds] if (seconds := number(raw, "big")) else zero
-
+    texts, number = moments(zone), int.from_bytes
     if not digits:
-        return whole
+        return lambda raw: texts[number(raw, "big")]
 
     width = 2 * fraction_size(digits)
 
     def fractional(raw: bytes) -> str:
         seconds = number(raw[:4], "big")
         fraction = f"{number(raw[4:], 'big'):0{width}d}"
-        return f"{moments[seconds] if seconds else zero}.{fraction[:digits]}"
+        return f"{texts[seconds]}.{fraction[:digits]}"
 
     return fractional
 
@@ -163,9 +157,8 @@ def time_text(digits: int) -> Text:
 
 def old_timestamp_text(zone: tzinfo) -> Text:
     """TIMESTAMP as tables from before MySQL 5.6 store it."""
-    moments = _moments(zone)
-    zero = moments[0]
-    return lambda raw: moments[seconds] if (seconds := int.from_bytes(raw, "little")) else zero
+    texts = moments(zone)
+    return lambda raw: texts[int.from_bytes(raw, "little")]
 
 
 def old_time_text(raw: bytes) -> str:
