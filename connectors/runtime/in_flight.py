@@ -58,7 +58,7 @@ class Sent:
 class InFlight:
     """A queue whose head alone is taken off, once it is acknowledged: no offset passes a record that may be lost.
 
-    One thread may add while another takes off: each counter has one writer.
+    One thread may add while another takes off, as each counter has one writer; two may not take off at once.
     """
 
     def __init__(self) -> None:

@@ -41,8 +41,8 @@ class TooLargeError(DataError):
 # How soon answers of Kafka are looked at that somebody waits for; and all others, such as a token to renew.
 _ANSWER_S = 0.05
 _SERVE_S = 10.0
-# How long, and up to how many records not yet acknowledged, a plugin is polled and its records are sent in its own
-# thread. Meanwhile this one stores offsets; with 200 tasks each second in which it is not needed counts.
+# How long a plugin is polled and its records are sent in its own thread, which takes acknowledgements where so many
+# records wait for them. The task's thread stores offsets meanwhile; with 200 tasks each second without it counts.
 _ROUNDS_S = 5.0
 _ROUNDS_RECORDS = 1000
 
@@ -220,7 +220,10 @@ class SourceTaskRunner(TaskRunner):
                 left = records if self.stopping() else self._handed_over(records)
                 if left:
                     return left
-            if now >= end or len(self._inflight) > _ROUNDS_RECORDS or self._wanted_elsewhere():
+                if len(self._inflight) > _ROUNDS_RECORDS:
+                    self._serve()
+                    self._take_acknowledged()
+            if now >= end or self._wanted_elsewhere():
                 return None
 
     def _wanted_elsewhere(self) -> bool:
@@ -398,21 +401,27 @@ class SourceTaskRunner(TaskRunner):
                 return
 
     async def _settle(self) -> None:
-        """Take the acknowledged head off the queue, and keep the offset after it."""
+        """Learn what Kafka answered, and tell the plugin."""
         self._serve()
         if self.failure is not None:
             raise self.failure
-        before = self._inflight.taken
-        for record in self._inflight.take().values():
-            self._offsets[json.dumps(record.source_partition or {}, sort_keys=True)] = record.source_offset
-        if count := self._inflight.taken - before:
-            self.metrics.written.inc(count)
-            self.metrics.active.set(len(self._inflight))
+        self._take_acknowledged()
         if self.acked:
             acked, self.acked = self.acked, []
             await self._tell_acked(acked)
         if self._storing_since is not None and not self._storing:
             await self._tell_stored(self._storing_since)
+
+    def _take_acknowledged(self) -> None:
+        """Take the acknowledged head off the queue, and keep the offset after it."""
+        with self._serving:
+            before = self._inflight.taken
+            for record in self._inflight.take().values():
+                self._offsets[json.dumps(record.source_partition or {}, sort_keys=True)] = record.source_offset
+            count = self._inflight.taken - before
+        if count:
+            self.metrics.written.inc(count)
+            self.metrics.active.set(len(self._inflight))
 
     async def _tell_acked(self, acked: list[tuple[SourceRecord, RecordMetadata | None]]) -> None:
         method = self.task.commit_record
@@ -428,7 +437,8 @@ class SourceTaskRunner(TaskRunner):
         self._next_flush = now + self._flush_s
         if not self._offsets or self._storing_since is not None or self.abandoned:
             return
-        offsets, self._offsets = self._offsets, {}
+        with self._serving:  # another thread may be adding to them
+            offsets, self._offsets = self._offsets, {}
         self._storing, self._storing_since = len(offsets), now
         try:
             self._write_offsets(offsets, lambda: time.monotonic() > self._stop_by, self._offset_stored)
