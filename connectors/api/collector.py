@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 
-__all__ = ["spare_the_collector"]
+__all__ = ["free_memory", "spare_the_collector"]
 
 
 def spare_the_collector() -> None:
@@ -16,3 +17,16 @@ def spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+
+
+def free_memory() -> None:
+    """Free what is no longer used, also to the system; called once tasks have stopped or paused.
+
+    The collector looks too seldom by itself then, and glibc keeps what other threads freed: a worker grew with each
+    connector that came and went.
+    """
+    gc.collect()
+    # Other C libraries than glibc have no such call, and most of them no need of it.
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

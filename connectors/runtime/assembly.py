@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from connectors.api.collector import free_memory
 from connectors.api.errors import ConnectError, FatalError
 from connectors.api.sink import SinkTask
 from connectors.api.source import SourceTask
@@ -51,8 +51,7 @@ class Assembly:
     """
 
     STOP_LIMIT_S = 5.0
-    # Once for all tasks that stop within it: a collection keeps everything waiting.
-    COLLECT_S = 1.0
+    FREE_S = 1.0
     # Threads of that many tasks would keep REST and the control loop waiting for long, as each that has work may go on
     # for 5 ms by default; a shorter time costs the fast task of a worker with few some speed.
     MANY, SWITCH_S = 20, 0.001
@@ -61,7 +60,7 @@ class Assembly:
         self._settings = settings
         self._store = store
         self._report = report
-        self._collecting: asyncio.TimerHandle | None = None
+        self._freeing: asyncio.TimerHandle | None = None
         self._switch_s = sys.getswitchinterval()
         self._tasks: dict[TaskId, _Running] = {}
         self._refused: dict[TaskId, str] = {}
@@ -84,6 +83,8 @@ class Assembly:
         elif running.paused != paused:
             running.runner.pause(paused)
             running.paused = paused
+            if paused:
+                self._free_soon()
 
     def has(self, task: TaskId) -> bool:
         """Tell whether a task was started here and is to go on."""
@@ -134,16 +135,20 @@ class Assembly:
                 log.error("%s did not stop within %.0f s and is left behind", task, self.STOP_LIMIT_S)
                 self._report(task, State.UNASSIGNED, "", running.version)
         self._share_time()
-        if stopping and self._collecting is None:
-            self._collecting = asyncio.get_running_loop().call_later(self.COLLECT_S, self._collect)
+        if stopping:
+            self._free_soon()
 
     def _share_time(self) -> None:
         sys.setswitchinterval(self.SWITCH_S if len(self._tasks) > self.MANY else self._switch_s)
 
-    def _collect(self) -> None:
-        """Free what stopped tasks leave behind; the collector looks too seldom by itself (`spare_the_collector`)."""
-        self._collecting = None
-        gc.collect()
+    def _free_soon(self) -> None:
+        """Free what tasks leave behind, once for all that stop or pause together: it keeps everything waiting."""
+        if self._freeing is None:
+            self._freeing = asyncio.get_running_loop().call_later(self.FREE_S, self._free)
+
+    def _free(self) -> None:
+        self._freeing = None
+        free_memory()
 
     async def _start(self, task: TaskId, config: dict[str, str], version: str, *, paused: bool) -> None:
         if self._refused.get(task) == version:
