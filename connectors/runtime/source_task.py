@@ -42,9 +42,10 @@ class TooLargeError(DataError):
 _ANSWER_S = 0.05
 _SERVE_S = 10.0
 # How long a plugin is polled and its records are sent in its own thread, which takes acknowledgements where so many
-# records wait for them. The task's thread stores offsets meanwhile; with 200 tasks each second without it counts.
+# records, or so many bytes, wait for them. The task's thread stores offsets meanwhile; with 200 tasks each second
+# without it counts.
 _ROUNDS_S = 5.0
-_ROUNDS_RECORDS = 1000
+_ROUNDS_RECORDS, _ROUNDS_BYTES = 1000, 2_000_000
 
 _TOO_LARGE = "a record is too large for Kafka; producer.override.message.max.bytes and the topic's limit set how large"
 
@@ -74,7 +75,7 @@ class SourceTaskRunner(TaskRunner):
         self._storing_since: float | None = None
         self._serving = threading.Lock()
         self._in_rounds = False
-        self._cut, self._handed_over_bytes = False, 0
+        self._cut, self._handed_over_bytes, self._unserved_bytes = False, 0, 0
         self._flush_s = int(spec.props.get("offset.flush.interval.ms", 1000)) / 1000
         self._next_flush = time.monotonic() + self._flush_s
         self._letters = SourceLetters(spec, self.task, self.metrics)
@@ -220,7 +221,8 @@ class SourceTaskRunner(TaskRunner):
                 left = records if self.stopping() else self._handed_over(records)
                 if left:
                     return left
-                if len(self._inflight) > _ROUNDS_RECORDS:
+                if len(self._inflight) > _ROUNDS_RECORDS or self._unserved_bytes > _ROUNDS_BYTES:
+                    self._unserved_bytes = 0
                     self._serve()
                     self._take_acknowledged()
             if now >= end or self._wanted_elsewhere():
@@ -243,6 +245,7 @@ class SourceTaskRunner(TaskRunner):
             return records[at:]
         finally:
             self.metrics.write_bytes.inc(self._handed_over_bytes)
+            self._unserved_bytes += self._handed_over_bytes
             self._handed_over_bytes = 0
         return []
 

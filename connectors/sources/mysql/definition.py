@@ -458,7 +458,7 @@ _READING: Final = (
     .define(
         "max.queue.bytes",
         Type.LONG,
-        8 * 1024 * 1024,
+        4 * 1024 * 1024,
         doc="Most bytes of messages that wait for being handed over; the reader pauses when they are more.",
         importance=Importance.LOW,
         validator=at_least(1),
