@@ -37,7 +37,7 @@ from agents.steps import build_steps
 from connectors.api.collector import spare_the_collector
 from connectors.api.errors import ConfigError, ConnectError
 from connectors.api.identity import check_top_level_names
-from connectors.api.log_level import make_only_shown_records
+from connectors.api.log_level import know_all_levels, make_only_shown_records
 from connectors.clients.kafka import KafkaSettings
 
 __all__ = ["EnrichApp", "UsageError", "WorkerStoppedError", "create_app"]
@@ -129,6 +129,7 @@ def create_app(env: Mapping[str, str] | None = None) -> EnrichApp:
         UsageError: Something in them cannot be used.
     """
     env = os.environ if env is None else env
+    know_all_levels()
     try:
         check_top_level_names()
         return _create(env)

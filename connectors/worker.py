@@ -20,7 +20,7 @@ from mode import Service
 from connectors.api.collector import spare_the_collector
 from connectors.api.errors import ConfigError
 from connectors.api.identity import check_top_level_names
-from connectors.api.log_level import make_only_shown_records
+from connectors.api.log_level import know_all_levels, make_only_shown_records
 from connectors.runtime.herder import Herder
 from connectors.runtime.membership import check_name_is_free
 from connectors.runtime.rest import Rest
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 
 def _settings() -> WorkerSettings:
+    know_all_levels()
     try:
         check_top_level_names()
         return WorkerSettings.from_env()
@@ -118,5 +119,4 @@ def run(loglevel: str) -> None:
     """
     app.finalize()
     app.worker_init()
-    level = {"crit": "critical"}.get(loglevel, loglevel)  # Faust's word, which its own logging does not know
-    faust.Worker(app, loglevel=level, redirect_stdouts=False).execute_from_commandline()
+    faust.Worker(app, loglevel=loglevel, redirect_stdouts=False).execute_from_commandline()

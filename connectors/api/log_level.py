@@ -1,10 +1,16 @@
-"""The log level of a worker: records that no handler shows are not made."""
+"""The log level of a worker: Faust's words for it, and no records that no handler shows."""
 
 from __future__ import annotations
 
 import logging
 
-__all__ = ["make_only_shown_records"]
+__all__ = ["know_all_levels", "make_only_shown_records"]
+
+
+def know_all_levels() -> None:
+    """Have logging know `crit`, which Faust offers and then fails to start with; called before a worker is made."""
+    logging.addLevelName(logging.CRITICAL, "CRIT")
+    logging.addLevelName(logging.CRITICAL, "CRITICAL")  # what is shown stays
 
 
 def make_only_shown_records() -> None:
