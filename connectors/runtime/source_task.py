@@ -229,7 +229,8 @@ class SourceTaskRunner(TaskRunner):
                 return None
 
     def _wanted_elsewhere(self) -> bool:
-        return self._paused or self.stopping() or bool(self._signals) or self.failure is not None
+        ends = self._paused or self.stopping() or self.failure is not None
+        return ends or bool(self._signals) or self._plain.wanted  # such as for the plugin's `commit`
 
     def _handed_over(self, records: list[SourceRecord]) -> list[SourceRecord]:
         """Hand records over up to the first that needs more than that; return it and those after it."""

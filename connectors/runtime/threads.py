@@ -33,6 +33,11 @@ class DaemonThread(Executor):
         self._calls.put((future, lambda: fn(*args, **kwargs)))
         return future
 
+    @property
+    def wanted(self) -> bool:
+        """Whether calls wait for the one that is made."""
+        return not self._calls.empty()
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the thread after the calls that it has."""
         del cancel_futures

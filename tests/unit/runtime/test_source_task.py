@@ -392,3 +392,11 @@ def test_records_of_all_kinds_in_a_batch_keep_their_order(running: Any) -> None:
     until(lambda: run.stored()[-1:] == [10])
     assert run.producer.values() == [number for number in run.numbers if number != b"6"]
     assert {key for topic, value, key in run.producer.sent if value == b"4"} == {b"4"}
+
+
+def test_a_plugin_learns_of_its_commits_while_it_is_polled_on_and_on(running: Any) -> None:
+    run = running().start()
+    for limit in (10, 20, 30):
+        run.task.limit = limit
+        until(lambda limit=limit: run.stored()[-1:] == [limit], 2)
+        until(lambda: run.task.commits == len(run.stored()), 2)
