@@ -42,7 +42,7 @@ class Bench:
     def _wait_for_leaders(self, topic: str, partitions: int) -> None:
         # A topic is announced a moment before its broker has taken it over.
         wanted = {ck.TopicPartition(topic, number): OffsetSpec.latest() for number in range(partitions)}
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60  # longer than another test may keep the broker away
         while True:
             try:
                 for future in self.admin.list_offsets(wanted).values():
