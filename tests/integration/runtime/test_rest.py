@@ -114,16 +114,18 @@ def test_another_number_of_tasks_leaves_exactly_these(one_worker: Any, unique: s
         assert [each["id"]["task"] for each in one_worker.get(f"/connectors/{unique}/tasks")[1]] == numbers()
 
 
-def test_a_deleted_connector_leaves_no_thread_behind(one_worker: Any, unique: str) -> None:
-    process = psutil.Process(one_worker.process.pid)
-    source(one_worker, f"{unique}-kept")
+def test_a_deleted_connector_leaves_no_thread_behind(workers: Any, unique: str) -> None:
+    # On a worker of its own: threads that end beside it, of another test's tasks, would be counted in `before`.
+    worker = workers()
+    process = psutil.Process(worker.process.pid)
+    source(worker, f"{unique}-kept")
     before = process.num_threads()
     for number in range(3):
-        name = source(one_worker, f"{unique}-{number}", limit="1000000", **{"pause.ms": "10"})
+        name = source(worker, f"{unique}-{number}", limit="1000000", **{"pause.ms": "10"})
         assert process.num_threads() > before
-        assert one_worker.request("DELETE", f"/connectors/{name}")[0] == 204
+        assert worker.request("DELETE", f"/connectors/{name}")[0] == 204
     # The pool that waits for tasks to end may have grown by a few.
-    one_worker.until(lambda: process.num_threads() <= before + 3)
+    worker.until(lambda: process.num_threads() <= before + 3)
 
 
 def test_a_plugin_with_offsets_of_its_own_is_asked(one_worker: Any, unique: str) -> None:
