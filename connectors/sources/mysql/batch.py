@@ -11,7 +11,10 @@ from connectors.sources.mysql.codec import EventFacts, TableCodec, group
 from connectors.sources.mysql.plan import Plan
 from connectors.sources.mysql.updates import Change
 
-__all__ = ["Batch", "Moment", "portions"]
+__all__ = ["Batch", "Message", "Moment", "portions"]
+
+Message = tuple[str, str | None, int | None]
+"""A row's message, its key, and where it goes; None: the key decides."""
 
 _MESSAGE_BYTES: Final = 64 * 1024
 """Most bytes of a message with several rows, about; a broker takes a megabyte by default."""
@@ -67,13 +70,13 @@ class Batch:
 
     def emit(self, codec: TableCodec, changes: list[Change], facts: EventFacts, moment: Moment) -> None:
         """Add the records of an event's changes."""
-        self.ts_us = max(self.ts_us, moment.commit_us - 1)
         if self._plan.per_event:
             self._emit_groups(codec, changes, facts, moment)
         else:
             self._emit_each(codec, changes, facts, moment)
 
     def _emit_groups(self, codec: TableCodec, changes: list[Change], facts: EventFacts, moment: Moment) -> None:
+        self.ts_us = max(self.ts_us, moment.commit_us - 1)
         row, partition = moment.row, self._plan.source_partition
         timestamp_ms = self._plan.timestamp_ms(moment.commit_us)
         for rows in group(changes):
@@ -87,27 +90,28 @@ class Batch:
             row += len(rows)
 
     def _emit_each(self, codec: TableCodec, changes: list[Change], facts: EventFacts, moment: Moment) -> None:
-        """Make a record for each change; the loop that decides the speed, hence its local names."""
-        append, partition, keyed, topic = (
-            self.records.append,
-            self._plan.source_partition,
-            self._plan.rules.keyed,
-            codec.topic,
-        )
-        place, timestamp_ms = moment.place.encode(), self._plan.timestamp_ms(moment.commit_us)
-        ts_us, row_number, size = self.ts_us, moment.row, 0
         pieces: dict[tuple[str, int], tuple[str, str]] = {}
+        messages: list[Message] = []
         for row, key, variant, kind, old, to in changes:
             around = pieces.get((kind, variant))
             if around is None:
                 around = pieces[kind, variant] = codec.pieces(kind, variant, facts)
             middle = "null" if old is None else f"[{old}]"
-            value = f'{{"data":[{row}{around[0]}{middle}{around[1]}'.encode()
+            messages.append((f'{{"data":[{row}{around[0]}{middle}{around[1]}', key, to))
+        self.messages(codec.topic, messages, moment)
+
+    def messages(self, topic: str, messages: Sequence[Message], moment: Moment) -> None:
+        """Make a record of each message; the loop that decides the speed, hence its local names."""
+        append, partition = self.records.append, self._plan.source_partition
+        place, timestamp_ms = moment.place.encode(), self._plan.timestamp_ms(moment.commit_us)
+        ts_us, row, size = max(self.ts_us, moment.commit_us - 1), moment.row, 0
+        for message, key, to in messages:
+            value = message.encode()
             ts_us += 1
-            headers = [(TS_US_HEADER, b"%d" % ts_us), (POSITION_HEADER, place + b"%d" % row_number)]
-            row_number += 1
+            headers = [(TS_US_HEADER, b"%d" % ts_us), (POSITION_HEADER, place + b"%d" % row)]
+            row += 1
             size += len(value)
-            if keyed and key is not None:
+            if key is not None:
                 append(SourceRecord(topic, value, key.encode(), to, headers, timestamp_ms, partition))
             else:
                 # Without a key the rows of a table keep their order only on one partition, as in Canal.

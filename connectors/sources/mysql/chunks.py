@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import pymysql
@@ -19,7 +19,8 @@ from connectors.sources.mysql.columns import Column, Table
 from connectors.sources.mysql.connection import Address, PacketBuffer, connect, translated
 from connectors.sources.mysql.plan import Plan
 from connectors.sources.mysql.preflight import Ask
-from connectors.sources.mysql.text_rows import LARGEST_PACKET, RowDecoder, Selection, name, raw_values
+from connectors.sources.mysql.text_decoder import LARGEST_PACKET, Around, RowDecoder, raw_values
+from connectors.sources.mysql.text_rows import Selection, name
 from connectors.sources.mysql.updates import Change
 
 __all__ = ["TABLES", "Chunk", "TableChunks", "asker", "changes_of", "open_rows", "read_rows"]
@@ -45,7 +46,7 @@ class Chunk:
     """Rows of one statement, and where the next one begins.
 
     Attributes:
-        rows: As `TextDecoder` returns them.
+        rows: As `RowDecoder` returns them.
         after: The key of the last row as SQL literals; None where the table has no key to go on by.
     """
 
@@ -64,12 +65,15 @@ class TableChunks:
         plan: What to do.
         table: The table's layout.
         size: Rows of a chunk.
+        whole: Whether the rows come as messages.
     """
 
-    def __init__(self, ask: Ask, plan: Plan, table: Table, size: int) -> None:
+    def __init__(self, ask: Ask, plan: Plan, table: Table, size: int, *, whole: bool = False) -> None:
         self.table = table
         self.rules = plan.rules.of(table)
-        self._selection = Selection(table, self.rules, plan.rendering)
+        # Of a row that decides something about itself the values are needed.
+        self.whole = whole and not self.rules.looked_at
+        self._selection = Selection(table, self.rules, plan.rendering, whole=self.whole)
         self._size = size
         positions = {column.name: n for n, column in enumerate(table.columns)}
         key = [positions[str(row[0])] for row in ask(_KEY, table.database, table.name)]
@@ -142,7 +146,9 @@ def _behind(columns: Sequence[str], values: Sequence[str]) -> str:
     return f"{column} >= {value} AND ({column} > {value} OR ({rest}))"
 
 
-def read_rows(connection: Any, address: Address, chunks: TableChunks, sql: str) -> Iterator[Chunk]:
+def read_rows(
+    connection: Any, address: Address, chunks: TableChunks, sql: str, around: Callable[[], Around | None] = lambda: None
+) -> Iterator[Chunk]:
     """Run a statement; return its rows as they come, in parts.
 
     Args:
@@ -150,6 +156,7 @@ def read_rows(connection: Any, address: Address, chunks: TableChunks, sql: str) 
         address: The server, for messages.
         chunks: The table.
         sql: The statement.
+        around: Called before each part whose rows come as messages: what is put around them.
 
     Raises:
         ConnectError: The server refuses, or is out of reach.
@@ -159,15 +166,17 @@ def read_rows(connection: Any, address: Address, chunks: TableChunks, sql: str) 
         result = MySQLResult(connection)
         result.init_unbuffered_query()
     result.unbuffered_active = False  # the rest of the answer is read here
-    yield from _rows(connection, address, chunks)
+    yield from _rows(connection, address, chunks, around)
 
 
-def _rows(connection: Any, address: Address, chunks: TableChunks) -> Iterator[Chunk]:
+def _rows(
+    connection: Any, address: Address, chunks: TableChunks, around: Callable[[], Around | None]
+) -> Iterator[Chunk]:
     buffer: PacketBuffer = connection._rfile
     data = buffer.rest()
     decode = chunks.decode
     while True:
-        rows, at, last = decode(data, data.decode("latin-1"), 0, False)
+        rows, at, last = decode(data, data.decode("latin-1"), 0, False, around())
         if rows:
             yield Chunk(rows, chunks.after(data, last))
         data = data[at:]
@@ -178,7 +187,7 @@ def _rows(connection: Any, address: Address, chunks: TableChunks) -> Iterator[Ch
         elif size == LARGEST_PACKET:
             with translated(address):
                 row, data = _large(buffer, data)
-            rows, _, last = decode(row, row.decode("latin-1"), 0, True)
+            rows, _, last = decode(row, row.decode("latin-1"), 0, True, around())
             yield Chunk(rows, chunks.after(row, last))
         else:
             _finish(connection, address, data[4 : 4 + size])

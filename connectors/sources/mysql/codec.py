@@ -20,7 +20,9 @@ from connectors.sources.mysql.columns import Column, Table, read_length
 from connectors.sources.mysql.decoder import ImageDecoder, Part, TextDecoder, compile_image, compile_texts
 from connectors.sources.mysql.fields import Field, Rendering, field_of
 from connectors.sources.mysql.rules import TableRules
+from connectors.sources.mysql.text_decoder import Around
 from connectors.sources.mysql.updates import Change, Updates
+from connectors.sources.mysql.values import Cache
 
 __all__ = ["Change", "EventFacts", "TableCodec", "UndecodableError", "ddl_message", "group"]
 
@@ -160,6 +162,15 @@ class TableCodec:
         types, key_names = found
         head = f'{self._database}{facts.es_ms},"gtid":"{facts.gtids}","id":{facts.id}{types}'
         return head, f'{key_names}{self._table}{facts.ts_ms},"type":"{kind}"}}'
+
+    def around(self, kind: str, facts: EventFacts) -> Around:
+        """Return what is put around the rows of a snapshot, each a message."""
+
+        def tail(variant: int) -> str:
+            head, end = self.pieces(kind, variant, facts)
+            return f"{head}null{end}"
+
+        return Around('{"data":[', Cache(tail), self.updates.partition_of(()))
 
     def _type_pieces(self, variant: int) -> tuple[str, str]:
         columns = self.table.columns

@@ -193,20 +193,21 @@ class SnapshotReader(SourceReader):
             table = describe(ask, database, name)
             if not table.columns:  # dropped since the list was made
                 return
-            chunks = TableChunks(ask, self._plan, table, self._plan.chunk_rows)
+            chunks = TableChunks(ask, self._plan, table, self._plan.chunk_rows, whole=not self._plan.per_event)
             codec = TableCodec(table, chunks.rules, self._plan.rendering, where=f"{database}.{name} in the snapshot")
         except (ConfigError, FatalError) as error:
             self._refuse(database, name, error)
             return
+        around = lambda: codec.around(self._plan.snapshot_type, self._facts()) if chunks.whole else None  # noqa: E731
         after = None
         if self.progress is not None and self.progress.table == (database, name) and chunks.divided:
             after = self.progress.after
         while True:
             count = 0
-            for part in read_rows(connection, self._address, chunks, chunks.sql(after)):
+            for part in read_rows(connection, self._address, chunks, chunks.sql(after), around):
                 count += len(part.rows)
                 after = tuple(part.after) if part.after is not None else None
-                self._emit(codec, part.rows)
+                self._emit(codec, part.rows, whole=chunks.whole)
                 self._mark((database, name), after)
                 if self._stopped:
                     return
@@ -225,16 +226,26 @@ class SnapshotReader(SourceReader):
         self._batch.plain(record)
         self._mark((database, name), None)
 
-    def _emit(self, codec: TableCodec, rows: list[Any]) -> None:
-        if self.progress is None:
-            return
+    def _facts(self) -> EventFacts:
         now_ms = self.position.ts_us // 1000
         self._message_id += 1
-        facts = EventFacts(now_ms // 1000 * 1000, now_ms, self._message_id, self.position.gtids)
+        return EventFacts(now_ms // 1000 * 1000, now_ms, self._message_id, self.position.gtids)
+
+    def _emit(self, codec: TableCodec, rows: list[Any], *, whole: bool) -> None:
+        if self.progress is None:
+            return
+        if whole:
+            self._batch.messages(codec.topic, rows, self._moment(self.progress))
+            self.progress = replace(self.progress, rows=self.progress.rows + len(rows))
+            return
+        facts = self._facts()
         changes = changes_of(codec, rows, self._plan.snapshot_type)
         for some in portions(changes) if self._plan.per_event else (changes,):
-            self._batch.emit(codec, some, facts, Moment("snapshot:", self.progress.rows, self._batch.ts_us))
+            self._batch.emit(codec, some, facts, self._moment(self.progress))
             self.progress = replace(self.progress, rows=self.progress.rows + len(some))
+
+    def _moment(self, progress: Progress) -> Moment:
+        return Moment("snapshot:", progress.rows, self._batch.ts_us)
 
     def _mark(self, table: tuple[str, str], after: Sequence[str] | None) -> None:
         """Store how far the snapshot is: with every batch, so that none of its rows is read again."""
