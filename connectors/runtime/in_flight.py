@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from confluent_kafka import KafkaError
@@ -26,23 +25,30 @@ class Owner(Protocol):
 class Sent:
     """Records that are handed over together; librdkafka calls it with the outcome of each that is sent.
 
+    The records themselves are let go of: while the outcome of thousands is awaited, Kafka's client has its own copy.
+
     Args:
         owner: Who learns of it. One that wants to be told of records has each of them on its own.
 
     Attributes:
-        records: The records, those included of which nothing is sent.
+        size: How many records, those included of which nothing is sent.
         count: How many outcomes make it done; -1 until all are handed over. The first may come before that, in another
             thread, so they are counted up here and compared there.
         answered: How many have come.
+        last: The last record with an offset of each source partition, by the identity of the mapping that names the
+            partition: plugins give the records of a partition the same one.
+        record: The record, for an owner that wants it.
     """
 
-    __slots__ = ("answered", "count", "owner", "records")
+    __slots__ = ("answered", "count", "last", "owner", "record", "size")
 
     def __init__(self, owner: Owner) -> None:
         self.owner = owner
-        self.records: Sequence[SourceRecord] = ()
+        self.size = 0
         self.count = -1
         self.answered = 0
+        self.last: dict[int, SourceRecord] = {}
+        self.record: SourceRecord | None = None
 
     def __call__(self, error: KafkaError | None, message: Any) -> None:
         """Take an outcome."""
@@ -50,9 +56,9 @@ class Sent:
             self.owner.refused(message.topic(), error)
             return
         self.answered += 1
-        if self.owner.wants_records:
+        if self.record is not None:
             place = RecordMetadata(message.topic(), message.partition(), message.offset())
-            self.owner.acked.append((self.records[0], place))
+            self.owner.acked.append((self.record, place))
 
 
 class InFlight:
@@ -71,48 +77,51 @@ class InFlight:
         """Return the number of records."""
         return self._added - self.taken
 
-    def __iter__(self) -> Iterator[SourceRecord]:
-        """Go through the records."""
-        for sent in self._queue:
-            yield from sent.records
-
     def open(self, owner: Owner) -> Sent:
-        """Add an entry before the first of its records is handed over."""
+        """Add an entry before the first of its records is handed over; whoever hands them over fills in `last`."""
         sent = Sent(owner)
         self._queue.append(sent)
         return sent
 
-    def close(self, sent: Sent, records: Sequence[SourceRecord], count: int) -> None:
-        """Tell which records were handed over as this entry, and of how many the outcome will come."""
-        self._added += len(records)
-        sent.records = records
+    def close(self, sent: Sent, size: int, count: int) -> None:
+        """Tell how many records were handed over as this entry, and of how many the outcome will come."""
+        self._added += size
+        sent.size = size
         sent.count = count  # last: from here on the entry may be taken
 
     def add(self, owner: Owner, record: SourceRecord) -> Sent:
         """Add a record, before it is handed over."""
         sent = self.open(owner)
-        self.close(sent, (record,), 1)
+        if owner.wants_records:
+            sent.record = record
+        if record.source_offset is not None:
+            sent.last[id(record.source_partition)] = record
+        self.close(sent, 1, 1)
         return sent
 
     def drop(self) -> None:
         """Take the last entry back, of which nothing was handed over."""
-        self._added -= len(self._queue.pop().records)
+        self._added -= self._queue.pop().size
+
+    def last(self) -> dict[int, SourceRecord]:
+        """Return the last record with an offset of each source partition, acknowledged or not; see `Sent`."""
+        last: dict[int, SourceRecord] = {}
+        for sent in self._queue:
+            last |= sent.last
+        return last
 
     def take(self) -> dict[int, SourceRecord]:
         """Take the acknowledged head off.
 
         Returns:
-            The last record with an offset of each source partition, by the identity of the mapping that names the
-            partition: plugins give the records of a partition the same one.
+            The last record with an offset of each source partition; see `Sent`.
         """
         queue, taken = self._queue, 0
         last: dict[int, SourceRecord] = {}
         while queue and queue[0].answered == queue[0].count:
-            records = queue.popleft().records
-            taken += len(records)
-            for record in records:
-                if record.source_offset is not None:
-                    last[id(record.source_partition)] = record
+            sent = queue.popleft()
+            taken += sent.size
+            last |= sent.last
         self.taken += taken
         return last
 

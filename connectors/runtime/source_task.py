@@ -259,7 +259,7 @@ class SourceTaskRunner(TaskRunner):
         if not self._passes_bytes:
             return first
         sent = self._inflight.open(self)
-        produce, prefix, known = self._producer.produce, self._prefix, self._known_topics
+        last, produce, prefix, known = sent.last, self._producer.produce, self._prefix, self._known_topics
         end, count, size = first, 0, 0
         for record in records[first:] if first else records:
             topic, value, key = record.topic, record.value, record.key
@@ -274,11 +274,13 @@ class SourceTaskRunner(TaskRunner):
                 size += len(value)
             elif topic or record.error is not None:
                 break
+            if record.source_offset is not None:
+                last[id(record.source_partition)] = record
             end += 1
         if end == first:
             self._inflight.drop()
         else:
-            self._inflight.close(sent, records[first:end] if end - first < len(records) else records, count)
+            self._inflight.close(sent, end - first, count)
         self._handed_over_bytes += size
         return end
 
@@ -371,8 +373,8 @@ class SourceTaskRunner(TaskRunner):
 
     def _leave_out(self, sent: Sent) -> None:
         sent.answered = sent.count
-        if self.wants_records:
-            self.acked.append((sent.records[0], None))
+        if sent.record is not None:
+            self.acked.append((sent.record, None))
 
     def _hand_over(self, sent: Sent, record: SourceRecord, key: Any, value: bytes | None) -> None:
         options: dict[str, Any] = {"headers": record.headers} if record.headers else {}

@@ -202,8 +202,7 @@ class TransactionalSourceRunner(SourceTaskRunner):
             return
         offsets = {
             json.dumps(record.source_partition or {}, sort_keys=True): record.source_offset
-            for record in self._inflight
-            if record.source_offset is not None
+            for record in self._inflight.last().values()
         }
         if drop:
             await self._abort()

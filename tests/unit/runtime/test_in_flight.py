@@ -49,8 +49,13 @@ def offsets(taken: dict[int, SourceRecord]) -> list[Any]:
 
 def sent(queue: InFlight, owner: Owner, first: int, count: int) -> Sent:
     entry = queue.open(owner)
-    queue.close(entry, records(first, count), count)
+    hand_over(queue, entry, records(first, count), count)
     return entry
+
+
+def hand_over(queue: InFlight, entry: Sent, some: list[SourceRecord], count: int) -> None:
+    entry.last.update({id(record.source_partition): record for record in some})
+    queue.close(entry, len(some), count)
 
 
 def test_an_entry_that_is_answered_before_it_is_closed_is_taken_after_that() -> None:
@@ -58,7 +63,7 @@ def test_an_entry_that_is_answered_before_it_is_closed_is_taken_after_that() -> 
     entry = queue.open(owner)
     entry(None, Delivered())
     assert queue.take() == {}
-    queue.close(entry, records(0, 2), 2)
+    hand_over(queue, entry, records(0, 2), 2)
     assert queue.take() == {}
     entry(None, Delivered())
     assert offsets(queue.take()) == [{"n": 1}]
@@ -68,7 +73,7 @@ def test_an_entry_that_is_answered_before_it_is_closed_is_taken_after_that() -> 
 def test_records_of_which_nothing_is_sent_move_the_offset_with_those_before_them() -> None:
     queue, owner = InFlight(), Owner()
     entry = queue.open(owner)
-    queue.close(entry, records(0, 3), 1)
+    hand_over(queue, entry, records(0, 3), 1)
     assert queue.take() == {}
     entry(None, Delivered())
     assert offsets(queue.take()) == [{"n": 2}]
@@ -88,8 +93,10 @@ def test_each_partition_of_the_source_keeps_its_own_offset() -> None:
     queue, owner = InFlight(), Owner()
     other = SourceRecord("t", b"", source_partition={"p": 2}, source_offset={"n": 9})
     entry = queue.open(owner)
-    queue.close(entry, [*records(0, 1), other], 0)
+    hand_over(queue, entry, [*records(0, 1), other], 0)
+    assert offsets(queue.last()) == [{"n": 0}, {"n": 9}]
     assert offsets(queue.take()) == [{"n": 0}, {"n": 9}]
+    assert queue.last() == {}
 
 
 def test_an_owner_that_wants_records_learns_where_they_are() -> None:
