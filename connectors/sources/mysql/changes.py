@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from connectors.api.errors import ConnectError, FatalError
@@ -74,8 +74,8 @@ class ChangeStream:
         """Time of the last event in seconds since 1970, as the server has it; 0 before the first one."""
         self.incremental: IncrementalSnapshot | None = None
         """Snapshots that go on beside the stream."""
-        self.between_events: Callable[[], None] = lambda: None
-        """Called within an event that holds others, as that may be a whole transaction: records may be taken then."""
+        self._inner: Iterator[bytes] = iter(())
+        self._inner_next_pos = 0
         self._message_id = 0
         self._batch = Batch(plan, position.ts_us)
         self._texts = StatementTexts(plan, self._skipped)
@@ -174,11 +174,35 @@ class ChangeStream:
         return self._batch.size
 
     def handle(self, event: bytes) -> None:
-        """Take one event, header and checksum included.
+        """Take one event, header and checksum included, and all that it holds.
 
         Raises:
             FatalError: It holds changes that cannot be decoded, or changes were lost before it.
         """
+        self.begin(event)
+        while self.go_on():
+            pass
+
+    def go_on(self) -> bool:
+        """Take the next of the events that the last one holds; False where there is none.
+
+        A compressed transaction is one event, of any size, so records may be taken in between.
+        """
+        try:
+            event = next(self._inner, None)
+        except ImportError:
+            raise FatalError(
+                f"{self.place}: the transaction is compressed; reading it needs the package zstandard"
+                " (pip install zstandard), or SET GLOBAL binlog_transaction_compression = OFF; before it is written",
+            ) from None
+        if event is None:
+            return False
+        seconds, kind, server_id, _, _, flags = e.HEADER(event)
+        self._dispatch(kind, event[e.HEADER_SIZE :], seconds, server_id, self._inner_next_pos, flags)
+        return True
+
+    def begin(self, event: bytes) -> None:
+        """Take one event; what it holds is left to `go_on`."""
         seconds, kind, server_id, size, next_pos, flags = e.HEADER(event)
         self._raw = event
         self.events += 1
@@ -434,17 +458,7 @@ class ChangeStream:
 
     def _payload(self, body: bytes, _: int, next_pos: int) -> None:
         """Handle a compressed transaction: its events have no checksum, and positions that mean nothing in the file."""
-        try:
-            inner = e.payload_events(body)
-        except ImportError:
-            raise FatalError(
-                f"{self.place}: the transaction is compressed; reading it needs the package zstandard"
-                " (pip install zstandard), or SET GLOBAL binlog_transaction_compression = OFF; before it is written",
-            ) from None
-        for event in inner:
-            seconds, kind, server_id, _, _, flags = e.HEADER(event)
-            self._dispatch(kind, event[e.HEADER_SIZE :], seconds, server_id, next_pos, flags)
-            self.between_events()
+        self._inner, self._inner_next_pos = e.payload_events(body), next_pos
 
     def _partial_update(self, body: bytes, seconds: int, _: int) -> None:
         """Handle an UPDATE whose JSON documents are logged as differences: put the documents together first."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pymysql
@@ -19,11 +20,11 @@ from connectors.sources.mysql.columns import Column, Table
 from connectors.sources.mysql.connection import Address, PacketBuffer, connect, translated
 from connectors.sources.mysql.plan import Plan
 from connectors.sources.mysql.preflight import Ask
-from connectors.sources.mysql.text_decoder import LARGEST_PACKET, Around, RowDecoder, raw_values
+from connectors.sources.mysql.text_decoder import LARGEST_PACKET, RowDecoder, frame, raw_values
 from connectors.sources.mysql.text_rows import Selection, name
 from connectors.sources.mysql.updates import Change
 
-__all__ = ["TABLES", "Chunk", "TableChunks", "asker", "changes_of", "open_rows", "read_rows"]
+__all__ = ["TABLES", "RawRows", "TableChunks", "asker", "changes_of", "open_rows", "read_rows"]
 
 TABLES: Final = (
     "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES"
@@ -39,22 +40,25 @@ _KEY: Final = (
 _NUMBERS: Final = frozenset({c.TINY, c.SHORT, c.INT24, c.LONG, c.LONGLONG, c.NEWDECIMAL, c.YEAR})
 _TIMES: Final = frozenset({c.DATE, c.TIME2, c.DATETIME2})
 _TEXTS: Final = frozenset({c.STRING, c.VARCHAR})
+_NO_HEADER: Final = bytes(4)
 _NUMBER: Final = re.compile(rb"-?\d+(\.\d+)?")
 
 
-class Chunk:
-    """Rows of one statement, and where the next one begins.
+@dataclass(frozen=True, slots=True)
+class RawRows:
+    """Rows as the server sent them.
 
     Attributes:
-        rows: As `RowDecoder` returns them.
-        after: The key of the last row as SQL literals; None where the table has no key to go on by.
+        data: Packets.
+        end: Position after the last row.
+        count: Number of rows.
+        last: Position of the last row's values.
     """
 
-    __slots__ = ("after", "rows")
-
-    def __init__(self, rows: list[Any], after: list[str] | None) -> None:
-        self.rows = rows
-        self.after = after
+    data: bytes
+    end: int
+    count: int
+    last: int
 
 
 class TableChunks:
@@ -146,17 +150,13 @@ def _behind(columns: Sequence[str], values: Sequence[str]) -> str:
     return f"{column} >= {value} AND ({column} > {value} OR ({rest}))"
 
 
-def read_rows(
-    connection: Any, address: Address, chunks: TableChunks, sql: str, around: Callable[[], Around | None] = lambda: None
-) -> Iterator[Chunk]:
-    """Run a statement; return its rows as they come, in parts.
+def read_rows(connection: Any, address: Address, sql: str) -> Iterator[RawRows]:
+    """Run a statement; return its rows as they come.
 
     Args:
         connection: The connection, whose read file is a `PacketBuffer`.
         address: The server, for messages.
-        chunks: The table.
         sql: The statement.
-        around: Called before each part whose rows come as messages: what is put around them.
 
     Raises:
         ConnectError: The server refuses, or is out of reach.
@@ -166,19 +166,16 @@ def read_rows(
         result = MySQLResult(connection)
         result.init_unbuffered_query()
     result.unbuffered_active = False  # the rest of the answer is read here
-    yield from _rows(connection, address, chunks, around)
+    yield from _rows(connection, address)
 
 
-def _rows(
-    connection: Any, address: Address, chunks: TableChunks, around: Callable[[], Around | None]
-) -> Iterator[Chunk]:
+def _rows(connection: Any, address: Address) -> Iterator[RawRows]:
     buffer: PacketBuffer = connection._rfile
     data = buffer.rest()
-    decode = chunks.decode
     while True:
-        rows, at, last = decode(data, data.decode("latin-1"), 0, False, around())
-        if rows:
-            yield Chunk(rows, chunks.after(data, last))
+        count, at, last = frame(data)
+        if count:
+            yield RawRows(data, at, count, last)
         data = data[at:]
         size = int.from_bytes(data[:3], "little") if len(data) >= 4 else -1
         if size < 0 or len(data) < 4 + size:
@@ -187,8 +184,7 @@ def _rows(
         elif size == LARGEST_PACKET:
             with translated(address):
                 row, data = _large(buffer, data)
-            rows, _, last = decode(row, row.decode("latin-1"), 0, True, around())
-            yield Chunk(rows, chunks.after(row, last))
+            yield RawRows(_NO_HEADER + row, 4 + len(row), 1, 4)
         else:
             _finish(connection, address, data[4 : 4 + size])
             return

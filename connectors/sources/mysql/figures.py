@@ -6,11 +6,12 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Final
+from typing import Any, Final
 
 from connectors.api.errors import ConnectError
+from connectors.sources.mysql.binlog_reader import BinlogReader
 from connectors.sources.mysql.preflight import Ask
-from connectors.sources.mysql.reader import BinlogReader, SourceReader
+from connectors.sources.mysql.reader import SourceReader
 
 __all__ = ["Figures"]
 
@@ -35,7 +36,7 @@ class Figures:
         # Not at once: what comes first is the first record.
         self._next_ask = time.monotonic() + _EVERY_S
 
-    def show(self, reader: SourceReader) -> None:
+    def show(self, reader: SourceReader[Any]) -> None:
         """Show the figures of a reader where it is time."""
         now = time.monotonic()
         if now < self._next:

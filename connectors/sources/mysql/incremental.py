@@ -217,9 +217,9 @@ class IncrementalSnapshot:
             return
         rows: list[Any] = []
         self._next: list[str] | None = None
-        for part in read_rows(connection, self._address, chunks, chunks.sql(self._after)):
-            rows += part.rows
-            self._next = part.after
+        for part in read_rows(connection, self._address, chunks.sql(self._after)):
+            rows += chunks.decode(part.data, part.data.decode("latin-1"), 0, part.end, None)[0]
+            self._next = chunks.after(part.data, part.last)
         if not chunks.more(len(rows)):
             self._next = None
         self._chunk = _Chunk(codec, changes_of(codec, rows, self._plan.snapshot_type), latest(ask, self._server))

@@ -10,33 +10,37 @@ Where the point comes from:
 Tables are read in chunks along their primary key, and each batch ends with an offset. A snapshot that is cut off goes
 on behind its last batch in a new transaction, which sees later rows than the first one; the binlog is still read
 from the first point on, so that all changes since then follow, with later times, and the tables end as they are.
+
+The thread asks and takes rows off the connection; `get` makes records of them.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
-
-import pymysql
+from typing import Any, Final
 
 from connectors.api.errors import ConfigError, ConnectError, FatalError
 from connectors.api.record import SourceRecord
 from connectors.sources.mysql.batch import Batch, Moment, portions
 from connectors.sources.mysql.catalogue import describe
-from connectors.sources.mysql.chunks import TABLES, TableChunks, asker, changes_of, open_rows, read_rows
+from connectors.sources.mysql.chunks import TABLES, RawRows, TableChunks, asker, changes_of, open_rows, read_rows
 from connectors.sources.mysql.codec import EventFacts, TableCodec
 from connectors.sources.mysql.connection import Address, connect, cut
 from connectors.sources.mysql.plan import Plan
 from connectors.sources.mysql.position import Position
 from connectors.sources.mysql.preflight import Ask, Server, executed, latest
 from connectors.sources.mysql.reader import SourceReader
+from connectors.sources.mysql.text_decoder import Around
 
 __all__ = ["Progress", "SnapshotDone", "SnapshotReader"]
 
 logger = logging.getLogger(__name__)
+
+_PORTION_BYTES: Final = 32 * 1024
+"""Bytes of rows that are decoded at once: their messages, and all that belongs to them, stay in a core's cache."""
 
 
 class SnapshotDone(ConnectError):  # noqa: N818 - nothing went wrong
@@ -80,7 +84,42 @@ class Progress:
         return cls(position, (table[0], table[1]), None if after is None else tuple(after), int(state.get("rows", 0)))
 
 
-class SnapshotReader(SourceReader):
+class _Rows:
+    """Rows of one table, of which some may be decoded already."""
+
+    def __init__(self, codec: TableCodec, chunks: TableChunks, raw: RawRows) -> None:
+        self.codec = codec
+        self.chunks = chunks
+        self._raw = raw
+        self._text = ""
+        self._at = self._last = 0
+
+    @property
+    def names(self) -> tuple[str, str]:
+        return self.codec.table.database, self.codec.table.name
+
+    def decode(self, around: Around | None) -> list[Any]:
+        """Return some of the rows that are left."""
+        data, end = self._raw.data, min(self._at + _PORTION_BYTES, self._raw.end)
+        self._text = self._text or data.decode("latin-1")
+        rows, self._at, self._last = self.chunks.decode(data, self._text, self._at, end, around)
+        return rows
+
+    @property
+    def after(self) -> list[str] | None:
+        """The key of the last row that was decoded."""
+        return self.chunks.after(self._raw.data, self._last)
+
+    @property
+    def done(self) -> bool:
+        return self._at >= self._raw.end
+
+
+_Piece = _Rows | Callable[[], None]
+"""Rows, or what has to be done between them."""
+
+
+class SnapshotReader(SourceReader[_Piece]):
     """Reads all rows of the chosen tables.
 
     Args:
@@ -89,7 +128,7 @@ class SnapshotReader(SourceReader):
         address: Where it is.
         progress: Where to go on; None: from the start.
         clock_us: The row clock starts behind this.
-        **bounds: `max_batch` and `max_queue_bytes`.
+        max_queue_bytes: Bytes of rows that may wait.
     """
 
     def __init__(
@@ -100,21 +139,22 @@ class SnapshotReader(SourceReader):
         progress: Progress | None = None,
         *,
         clock_us: int = 0,
-        **bounds: int,
+        max_queue_bytes: int,
     ) -> None:
         position = progress.position if progress is not None else Position("", 0, server=server.identity)
-        super().__init__(plan, position, **bounds)
+        super().__init__(plan, position, max_queue_bytes=max_queue_bytes)
         self._server = server
         self._address = address
         self._batch = Batch(plan, position.ts_us)
         self._message_id = 0
         self._clock_us = clock_us
+        self._rows: _Rows | None = None
         self.progress = progress
         """How far it is; None before the point in the binlog is known."""
         self.stored = progress
-        """How far it was with the last batch that was put into the queue."""
+        """How far it was with the last batch that was returned."""
         self.done = False
-        """Whether all rows were put into the queue."""
+        """Whether all rows were returned."""
 
     def figures(self) -> dict[str, float]:
         """Return what to show of the reader, by name."""
@@ -130,13 +170,19 @@ class SnapshotReader(SourceReader):
             ask = asker(connection, self._address)
             progress = self._begin(ask)
             tables = [(d, t) for d, t in ask(TABLES) if self._plan.filter.table(d, t) and (d, t) >= progress.table]
-            for database, name in tables:
-                self._table(connection, ask, database, name)
+            for names in tables:
+                after = progress.after if names == progress.table else None
+                self._table(connection, ask, names, after)
                 if self._stopped:
                     return
         finally:
             connection._force_close()  # a plain close would wait for the rest of an answer
-        self._finish(len(tables))
+        self._do(lambda: self._finish(len(tables)))
+        self._queue.fail(SnapshotDone())
+
+    def _do(self, step: Callable[[], None]) -> None:
+        """Have `get` do something after what was put before it."""
+        self._queue.put(step, 0, 0)
 
     def _begin(self, ask: Ask) -> Progress:
         """Start the consistent snapshot and, unless it goes on, note the point in the binlog that belongs to it."""
@@ -188,34 +234,51 @@ class SnapshotReader(SourceReader):
                 ) from None
             yield ask  # closing the connection unlocks
 
-    def _table(self, connection: pymysql.Connection[Any], ask: Ask, database: str, name: str) -> None:
+    def _table(self, connection: Any, ask: Ask, names: tuple[str, str], after: Sequence[str] | None) -> None:
         try:
-            table = describe(ask, database, name)
+            table = describe(ask, *names)
             if not table.columns:  # dropped since the list was made
                 return
             chunks = TableChunks(ask, self._plan, table, self._plan.chunk_rows, whole=not self._plan.per_event)
-            codec = TableCodec(table, chunks.rules, self._plan.rendering, where=f"{database}.{name} in the snapshot")
+            codec = TableCodec(table, chunks.rules, self._plan.rendering, where=f"{'.'.join(names)} in the snapshot")
         except (ConfigError, FatalError) as error:
-            self._refuse(database, name, error)
+            reason = error
+            self._do(lambda: self._refuse(names, reason))
             return
-        around = lambda: codec.around(self._plan.snapshot_type, self._facts()) if chunks.whole else None  # noqa: E731
-        after = None
-        if self.progress is not None and self.progress.table == (database, name) and chunks.divided:
-            after = self.progress.after
         while True:
             count = 0
-            for part in read_rows(connection, self._address, chunks, chunks.sql(after), around):
-                count += len(part.rows)
-                after = tuple(part.after) if part.after is not None else None
-                self._emit(codec, part.rows, whole=chunks.whole)
-                self._mark((database, name), after)
+            for raw in read_rows(connection, self._address, chunks.sql(after)):
+                self._queue.put(_Rows(codec, chunks, raw), raw.count, len(raw.data))
                 if self._stopped:
                     return
+                count += raw.count
+                last = raw
             if not chunks.more(count):
                 return
+            after = chunks.after(last.data, last.last)
 
-    def _refuse(self, database: str, name: str, error: ConnectError) -> None:
+    # In the caller's thread
+
+    def records(self, timeout_s: float) -> list[SourceRecord] | None:
+        """Make records of some rows."""
+        if self._rows is None:
+            piece = self._queue.get(timeout_s)
+            if piece is None:
+                return None
+            if not isinstance(piece, _Rows):
+                piece()
+                return self._batch.take()
+            self._rows = piece
+        rows = self._rows
+        self._emit(rows)
+        self._mark(rows.names, rows.after)
+        if rows.done:
+            self._rows = None
+        return self._batch.take()
+
+    def _refuse(self, names: tuple[str, str], error: ConnectError) -> None:
         """Leave out a table that cannot be read; `errors.tolerance` decides whether the others go on."""
+        database, name = names
         record = SourceRecord.errant(
             b"",
             error,
@@ -224,22 +287,23 @@ class SnapshotReader(SourceReader):
             source_partition=self._plan.source_partition,
         )
         self._batch.plain(record)
-        self._mark((database, name), None)
+        self._mark(names, None)
 
     def _facts(self) -> EventFacts:
         now_ms = self.position.ts_us // 1000
         self._message_id += 1
         return EventFacts(now_ms // 1000 * 1000, now_ms, self._message_id, self.position.gtids)
 
-    def _emit(self, codec: TableCodec, rows: list[Any], *, whole: bool) -> None:
+    def _emit(self, rows: _Rows) -> None:
         if self.progress is None:
             return
-        if whole:
-            self._batch.messages(codec.topic, rows, self._moment(self.progress))
-            self.progress = replace(self.progress, rows=self.progress.rows + len(rows))
+        codec, facts, kind = rows.codec, self._facts(), self._plan.snapshot_type
+        if rows.chunks.whole:
+            messages = rows.decode(codec.around(kind, facts))
+            self._batch.messages(codec.topic, messages, self._moment(self.progress))
+            self.progress = replace(self.progress, rows=self.progress.rows + len(messages))
             return
-        facts = self._facts()
-        changes = changes_of(codec, rows, self._plan.snapshot_type)
+        changes = changes_of(codec, rows.decode(None), kind)
         for some in portions(changes) if self._plan.per_event else (changes,):
             self._batch.emit(codec, some, facts, self._moment(self.progress))
             self.progress = replace(self.progress, rows=self.progress.rows + len(some))
@@ -253,22 +317,13 @@ class SnapshotReader(SourceReader):
             return
         self.position = replace(self.position, ts_us=self._batch.ts_us)
         place = tuple(after) if after is not None else None
-        self.progress = replace(self.progress, position=self.position, table=table, after=place)
-        offset = self.progress.to_offset()
-        self._batch.plain(SourceRecord.heartbeat(self._plan.source_partition, offset))
-        self._put()
-        self.stored = self.progress
-
-    def _put(self) -> None:
-        size = self._batch.size
-        self._queue.put(self._batch.take(), size)
+        self.stored = self.progress = replace(self.progress, position=self.position, table=table, after=place)
+        self._batch.plain(SourceRecord.heartbeat(self._plan.source_partition, self.progress.to_offset()))
 
     def _finish(self, tables: int) -> None:
-        if self._stopped or self.progress is None:
+        if self.progress is None:
             return
         logger.info("snapshot of %d rows done, %d tables in this run", self.progress.rows, tables)
         self.position = replace(self.position, ts_us=self._batch.ts_us)
         self._batch.plain(SourceRecord.heartbeat(self._plan.source_partition, self.position.to_offset()))
-        self._put()
         self.done = True
-        self.fail(SnapshotDone())

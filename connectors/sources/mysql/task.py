@@ -13,6 +13,7 @@ from connectors.api.connector import Props
 from connectors.api.errors import FatalError, RetriableError
 from connectors.api.record import SourceRecord
 from connectors.api.source import SourceTask
+from connectors.sources.mysql.binlog_reader import BinlogReader
 from connectors.sources.mysql.catalogue import describe
 from connectors.sources.mysql.charsets import Charsets
 from connectors.sources.mysql.chunks import TABLES
@@ -27,7 +28,7 @@ from connectors.sources.mysql.plan import Plan
 from connectors.sources.mysql.position import Position
 from connectors.sources.mysql.preflight import Ask, Server, earliest, given, inspect, latest
 from connectors.sources.mysql.queries import queries
-from connectors.sources.mysql.reader import BinlogReader, SourceReader
+from connectors.sources.mysql.reader import SourceReader
 from connectors.sources.mysql.snapshot import Progress, SnapshotDone, SnapshotReader
 from connectors.sources.mysql.start import StartPosition
 
@@ -49,7 +50,7 @@ class MySqlBinlogTask(SourceTask):
         self._settings: Settings | None = None
         self._server: Server | None = None
         self._plan: Plan | None = None
-        self._reader: SourceReader | None = None
+        self._reader: SourceReader[Any] | None = None
         self._lost = False
         self._position: Position | None = None
         self._progress: Progress | None = None
@@ -136,7 +137,7 @@ class MySqlBinlogTask(SourceTask):
         self._unstored = False
         return SourceRecord.heartbeat(self._plan.source_partition, position.to_offset())
 
-    def _go_on(self, reader: SourceReader) -> None:
+    def _go_on(self, reader: SourceReader[Any]) -> None:
         """Have the next poll start a reader where this one ended."""
         if isinstance(reader, SnapshotReader) and not reader.done:
             self._progress = reader.stored
@@ -148,7 +149,7 @@ class MySqlBinlogTask(SourceTask):
         reader.stop()
         self._reader = None
 
-    def _start_over(self, reader: SourceReader, error: PurgedError) -> None:
+    def _start_over(self, reader: SourceReader[Any], error: PurgedError) -> None:
         """Take a new snapshot where the server no longer has what follows the stored position.
 
         Raises:
@@ -205,19 +206,28 @@ class MySqlBinlogTask(SourceTask):
                 history.note(str(database), str(name))
         return history
 
-    def _read_on(self) -> SourceReader:
+    def _read_on(self) -> SourceReader[Any]:
         settings, server, plan = self._settings, self._server, self._plan
         if settings is None or server is None or plan is None:
             raise FatalError("poll was called before start")
-        bounds = {"max_batch": settings.max_batch, "max_queue_bytes": settings.max_queue_bytes}
-        reader: SourceReader
+        bound = settings.max_queue_bytes
+        reader: SourceReader[Any]
         if self._position is None:
-            reader = SnapshotReader(plan, server, settings.address, self._progress, clock_us=self._clock_us, **bounds)
+            reader = SnapshotReader(
+                plan, server, settings.address, self._progress, clock_us=self._clock_us, max_queue_bytes=bound
+            )
         else:
             incremental = IncrementalSnapshot(plan, server, settings.address, self._incremental)
             while self._signals:
                 incremental.post(*self._signals.popleft())
-            reader = BinlogReader(plan, self._position, self._open_channel, incremental, **bounds)
+            reader = BinlogReader(
+                plan,
+                self._position,
+                self._open_channel,
+                incremental,
+                max_batch=settings.max_batch,
+                max_queue_bytes=bound,
+            )
         self._reader = reader
         reader.start()
         return reader

@@ -18,7 +18,7 @@ from connectors.sources.mysql.column_types import SIGNED_MAXIMUM
 from connectors.sources.mysql.columns import Table, read_length
 from connectors.sources.mysql.rules import TableRules
 
-__all__ = ["LARGEST_PACKET", "Around", "RowDecoder", "Text", "compile_rows", "raw_values"]
+__all__ = ["LARGEST_PACKET", "Around", "RowDecoder", "Text", "compile_rows", "frame", "raw_values"]
 
 LARGEST_PACKET: Final = 0xFFFFFF
 """A packet of this size goes on in the next one."""
@@ -38,11 +38,11 @@ class Around(NamedTuple):
     partition: int | None
 
 
-RowDecoder = Callable[[bytes, str, int, bool, Around | None], tuple[list[Any], int, int]]
-"""Takes a buffer, the same as characters of the same numbers, the position of the first packet, whether the buffer is
-one row without packets, and what is put around a row. Returns a tuple for each row that is there as a whole, the
-position after the last of them, and the position of the last one's values, -1 without any. The tuples are what
-`TextDecoder` returns or, of a decoder that makes messages, the message, the key's text and the partition."""
+RowDecoder = Callable[[bytes, str, int, int, Around | None], tuple[list[Any], int, int]]
+"""Takes whole packets, the same as characters of the same numbers, the position of the first row, a position behind
+which no row is begun, and what is put around a row. Returns a tuple for each row, the position after the last of them,
+and the position of the last one's values. The tuples are what `TextDecoder` returns or, of a decoder that makes
+messages, the message, the key's text and the partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,25 @@ class Text:
     code: str
     function: Callable[[Any], str] | Mapping[int, str] | None = None
     bare: bool = False
+
+
+def frame(data: bytes) -> tuple[int, int, int]:
+    """Find the rows that are there as a whole.
+
+    Returns:
+        Their number, the position after them, and that of the last one's values.
+    """
+    count = at = last = 0
+    end, number = len(data), int.from_bytes
+    while end - at > 4:
+        size = number(data[at : at + 3], "little")
+        # One that goes on in the next packet, or one that is no row.
+        if size == LARGEST_PACKET or at + 4 + size > end or data[at + 4] == 255 or (data[at + 4] == 254 and size < 9):
+            break
+        last = at + 4
+        at = last + size
+        count += 1
+    return count, at, last
 
 
 def raw_values(data: bytes, at: int, count: int) -> list[bytes | None]:
@@ -94,7 +113,6 @@ class _Writer:
         self._rules, self._texts, self._whole = rules, texts, whole
         self._columns = {n: table.columns[n] for n in texts}
         self._names: dict[str, Any] = {
-            "number": int.from_bytes,
             "quote": encode_basestring,
             "length": read_length,
             "zero": b"\0",
@@ -202,21 +220,13 @@ def _lines(lines: Sequence[str], levels: int) -> str:
 
 
 _SOURCE: Final = """
-def decode(b, t, p, whole, around):
+def decode(b, t, p, end, around):
 {constants}
     out = []
     append = out.append
-    end = len(b)
-    last = -1
+    last = p
     while p < end:
-        if not whole:
-            if end - p < 5:
-                break
-            n = number(b[p:p + 3], 'little')
-            # No whole packet, one that goes on in the next, or one that is no row.
-            if end - p - 4 < n or n == 16777215 or b[p + 4] == 255 or (b[p + 4] == 254 and n < 9):
-                break
-            p += 4
+        p += 4
         last = p
         if {usual}:
 {fast}

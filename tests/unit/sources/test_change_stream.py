@@ -317,10 +317,11 @@ def test_payload_events_come_out_of_the_compressed_transaction() -> None:
 def test_records_of_a_compressed_transaction_may_be_taken_before_its_end() -> None:
     zstandard = pytest.importorskip("zstandard")
     log, stream, taken = Log(), make(), []
-    stream.between_events = lambda: taken.append(stream.take())
     made = transaction(Log(), Log().insert((1, "a")), Log().insert((2, "b")))
     body = b"\2\1\0\1\1\x10\0" + zstandard.ZstdCompressor().compress(b"".join(map(shorten, made)))
-    feed(stream, log.format(), log.event(e.PAYLOAD, body))
+    feed(stream, log.format()).begin(log.event(e.PAYLOAD, body))
+    while stream.go_on():
+        taken.append(stream.take())
     batches = [records for records in taken if records]
     assert [[record.key for record in records] for records in batches] == [[b'{"id":"1"}'], [b'{"id":"2"}']]
     offsets = [records[-1].source_offset for records in batches]

@@ -6,6 +6,7 @@ import json
 import struct
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +14,7 @@ from connectors.sources.mysql.charsets import charset_named
 from connectors.sources.mysql.columns import JSON, LONG, LONGLONG, SET, TIMESTAMP2, VARCHAR, Column, Table
 from connectors.sources.mysql.fields import Rendering
 from connectors.sources.mysql.rules import TableRules
-from connectors.sources.mysql.text_decoder import Around, raw_values
+from connectors.sources.mysql.text_decoder import Around, frame, raw_values
 from connectors.sources.mysql.text_rows import Selection
 from connectors.sources.mysql.values import Cache
 
@@ -60,7 +61,7 @@ def value(data: bytes | None) -> bytes:
 
 
 def decoded(selection: Selection, data: bytes, around: Around | None = None) -> tuple[list[Any], int, int]:
-    return selection.decode(data, data.decode("latin-1"), 0, False, around)
+    return selection.decode(data, data.decode("latin-1"), 0, len(data), around)
 
 
 def selected(rules: TableRules, *, whole: bool = False) -> Selection:
@@ -93,22 +94,30 @@ def test_messages_hold_the_same_rows_between_what_belongs_around_them(some: list
 
 
 @given(st.lists(rows, min_size=1, max_size=5), st.data())
-def test_a_buffer_cut_anywhere_gives_its_whole_rows_and_where_the_rest_begins(some: list[Row], draw: Any) -> None:
-    data, selection = packets(some), selected(TableRules("t"))
+def test_a_buffer_cut_anywhere_is_framed_to_its_whole_rows(some: list[Row], draw: Any) -> None:
+    data = packets(some)
     cut = draw.draw(st.integers(0, len(data)))
-    first, at, last = decoded(selection, data[:cut])
-    rest, _, _ = decoded(selection, data[at:])
-    assert first + rest == decoded(selection, data)[0]
     whole = sum(len(packets(some[: n + 1])) <= cut for n in range(len(some)))
-    assert (len(first), last) == (whole, len(packets(some[: whole - 1])) + 4 if whole else -1)
+    ends = [len(packets(some[:n])) for n in range(whole + 1)]
+    assert frame(data[:cut]) == (whole, ends[-1], ends[-2] + 4 if whole else 0)
 
 
-@given(rows)
-def test_a_row_without_packet_is_one_row(row: Row) -> None:
-    data, selection = packets([row]), selected(TableRules("t"))
-    body = data[4:]
-    found, at, last = selection.decode(body, body.decode("latin-1"), 0, True, None)
-    assert (found, at, last) == (decoded(selection, data)[0], len(body), 0)
+@pytest.mark.parametrize(
+    "packet", [b"\x05\0\0\7\xfe\0\0\x22\0", b"\x09\0\0\7\xff\x28\x04#42000no", b"\xff\xff\xff\7abc"]
+)
+def test_what_is_no_row_ends_the_rows(packet: bytes) -> None:
+    data = packets([(b"1",), (b"2",)])
+    assert frame(data + packet) == (2, len(data), len(data) - 2)
+
+
+@given(st.lists(rows, min_size=1, max_size=5), st.data())
+def test_rows_are_decoded_in_portions(some: list[Row], draw: Any) -> None:
+    data, selection = packets(some), selected(TableRules("t"))
+    text, end = data.decode("latin-1"), draw.draw(st.integers(1, len(data)))
+    first, at, last = selection.decode(data, text, 0, end, None)
+    begun = sum(len(packets(some[:n])) < end for n in range(len(some)))
+    assert (at, last) == (len(packets(some[:begun])), len(packets(some[: begun - 1])) + 4)
+    assert first + selection.decode(data, text, at, len(data), None)[0] == decoded(selection, data)[0]
 
 
 @given(st.lists(rows, max_size=4))
