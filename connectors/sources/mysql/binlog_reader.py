@@ -19,7 +19,7 @@ __all__ = ["BinlogReader"]
 
 _HEARTBEAT_S: Final = 10.0
 _PIECE_BYTES: Final = 256 * 1024
-_BATCH_BYTES: Final = 256 * 1024
+_BATCH_BYTES: Final = 128 * 1024
 """Bytes of messages that are returned at once, about: with all that belongs to them they stay in a core's cache."""
 
 OpenChannel = Callable[[Position], BinlogChannel]

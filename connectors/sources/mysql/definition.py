@@ -450,7 +450,8 @@ _READING: Final = (
         "max.batch.size",
         Type.INT,
         2048,
-        doc="Most records, about, that are handed over at once.",
+        doc="Most records, about, that are handed over at once where they have less than 128 KiB."
+        " Of a snapshot it is 32 KiB of rows as the server sends them.",
         importance=Importance.LOW,
         validator=at_least(1),
         group="Tuning",
@@ -459,7 +460,7 @@ _READING: Final = (
         "max.queue.bytes",
         Type.LONG,
         4 * 1024 * 1024,
-        doc="Most bytes of messages that wait for being handed over; the reader pauses when they are more.",
+        doc="Most bytes of events or rows that wait to be decoded; reading pauses when they are more.",
         importance=Importance.LOW,
         validator=at_least(1),
         group="Tuning",
