@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from operator import length_hint
 from typing import Final
 
 from connectors.api.record import SourceRecord
@@ -69,10 +70,11 @@ class BinlogReader(SourceReader[list[bytes]]):
         """Return what to show of the reader, by name."""
         stream = self._stream
         last = stream.last_event_s
+        behind = self._queue or length_hint(self._events) or stream.waiting
         file, pos = stream.reached
         return super().figures() | {
             # Where nothing waits there is no lag, however long ago the last change was.
-            "lag_seconds": max(0.0, time.time() - last) if (self._queue or stream.waiting) and last else 0.0,
+            "lag_seconds": max(0.0, time.time() - last) if behind and last else 0.0,
             "last_event_timestamp_seconds": last,
             "binlog_file_number": int("0" + file.rpartition(".")[2]),
             "binlog_position_bytes": pos,
@@ -158,6 +160,6 @@ class BinlogReader(SourceReader[list[bytes]]):
 
     def stop(self) -> None:
         """End the thread and wait for it."""
-        super().stop()
         if self.incremental is not None:
             self.incremental.close()
+        super().stop()

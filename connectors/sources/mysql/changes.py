@@ -173,36 +173,12 @@ class ChangeStream:
         """Bytes of the records that wait to be taken."""
         return self._batch.size
 
-    def handle(self, event: bytes) -> None:
-        """Take one event, header and checksum included, and all that it holds.
+    def begin(self, event: bytes) -> None:
+        """Take one event, header and checksum included; the events that it holds are left to `go_on`.
 
         Raises:
             FatalError: It holds changes that cannot be decoded, or changes were lost before it.
         """
-        self.begin(event)
-        while self.go_on():
-            pass
-
-    def go_on(self) -> bool:
-        """Take the next of the events that the last one holds; False where there is none.
-
-        A compressed transaction is one event, of any size, so records may be taken in between.
-        """
-        try:
-            event = next(self._inner, None)
-        except ImportError:
-            raise FatalError(
-                f"{self.place}: the transaction is compressed; reading it needs the package zstandard"
-                " (pip install zstandard), or SET GLOBAL binlog_transaction_compression = OFF; before it is written",
-            ) from None
-        if event is None:
-            return False
-        seconds, kind, server_id, _, _, flags = e.HEADER(event)
-        self._dispatch(kind, event[e.HEADER_SIZE :], seconds, server_id, self._inner_next_pos, flags)
-        return True
-
-    def begin(self, event: bytes) -> None:
-        """Take one event; what it holds is left to `go_on`."""
         seconds, kind, server_id, size, next_pos, flags = e.HEADER(event)
         self._raw = event
         self.events += 1
@@ -216,6 +192,18 @@ class ChangeStream:
             return
         body = event[e.HEADER_SIZE : len(event) - (self._checksum if kind != e.FORMAT else 0)]
         self._dispatch(kind, body, seconds, server_id, next_pos, flags)
+
+    def go_on(self) -> bool:
+        """Take the next of the events that the last one holds; False where there is none.
+
+        A compressed transaction is one event, of any size, so records may be taken in between.
+        """
+        event = next(self._inner, None)
+        if event is None:
+            return False
+        seconds, kind, server_id, _, _, flags = e.HEADER(event)
+        self._dispatch(kind, event[e.HEADER_SIZE :], seconds, server_id, self._inner_next_pos, flags)
+        return True
 
     def _dispatch(self, kind: int, body: bytes, seconds: int, server_id: int, next_pos: int, flags: int) -> None:
         if kind in e.INFLATED:

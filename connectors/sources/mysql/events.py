@@ -252,7 +252,6 @@ def payload_events(body: bytes) -> Iterator[bytes]:
     of the fields), then events without checksums.
 
     Raises:
-        ImportError: The package zstandard is not installed.
         ValueError: The method is not known.
     """
     at, method = 0, _ZSTANDARD

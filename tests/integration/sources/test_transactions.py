@@ -104,7 +104,6 @@ def test_create_table_select_is_a_ddl_and_rows(database: Database, schema: str, 
 def test_a_compressed_transaction_is_read(database: Database, schema: str, table: str) -> None:
     if only(database, "mysql"):
         return
-    pytest.importorskip("zstandard")
     with start(database, schema) as source:
         database.run(
             "SET SESSION binlog_transaction_compression = ON",

@@ -8,8 +8,16 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from connectors.sources.mysql import events as e
+from connectors.sources.mysql.changes import ChangeStream
 
 SERVER = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+
+
+def handle(stream: ChangeStream, event: bytes) -> None:
+    """Have a stream take an event with all that it holds."""
+    stream.begin(event)
+    while stream.go_on():
+        pass
 
 
 class Log:

@@ -18,7 +18,7 @@ from connectors.sources.mysql.plan import Plan
 from connectors.sources.mysql.position import Position
 from connectors.sources.mysql.predicate import Condition, compile_condition
 from connectors.sources.mysql.routing import DynamicTopics, PartitionCounts, PartitionRule, java_hash
-from tests.unit.sources.binlog import Log
+from tests.unit.sources.binlog import Log, handle
 
 BASE = {"database.hostname": "h", "database.user": "u"}
 
@@ -40,7 +40,7 @@ def stream(position: Position | None = None, **options: str) -> ChangeStream:
 
 def run(made: ChangeStream, *events: bytes) -> list[Any]:
     for event in events:
-        made.handle(event)
+        handle(made, event)
     return made.take()
 
 

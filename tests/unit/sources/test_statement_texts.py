@@ -12,7 +12,7 @@ from connectors.sources.mysql.filters import TableFilter, TopicName
 from connectors.sources.mysql.plan import Plan
 from connectors.sources.mysql.position import Position
 from connectors.sources.mysql.rules import Rules
-from tests.unit.sources.binlog import Log
+from tests.unit.sources.binlog import Log, handle
 
 
 def make(position: Position | None = None, **options: Any) -> ChangeStream:
@@ -23,7 +23,7 @@ def make(position: Position | None = None, **options: Any) -> ChangeStream:
 
 def run(stream: ChangeStream, *events: bytes) -> list[Any]:
     for event in events:
-        stream.handle(event)
+        handle(stream, event)
     return stream.take()
 
 
