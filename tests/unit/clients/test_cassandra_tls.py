@@ -24,7 +24,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def handshake(client: ssl.SSLContext, server: ssl.SSLContext, name: str) -> None:
+def handshake(client: ssl.SSLContext, server: ssl.SSLContext, name: str) -> ssl.SSLObject:
+    """Return the client's side once both are done."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     here = client.wrap_bio(to_client, to_server, server_hostname=name)
     there = server.wrap_bio(to_server, to_client, server_side=True)
@@ -34,6 +35,7 @@ def handshake(client: ssl.SSLContext, server: ssl.SSLContext, name: str) -> None
                 side.do_handshake()
             except ssl.SSLWantReadError:
                 continue
+    return here
 
 
 def server(files: Path) -> ssl.SSLContext:
@@ -50,7 +52,9 @@ def settings(files: Path, **changes: object) -> TlsSettings:
 
 
 def test_both_sides_trust_each_other(files: Path) -> None:
-    handshake(settings(files).context(), server(files), "localhost")
+    done = handshake(settings(files).context(), server(files), "localhost")
+    assert done.version() == "TLSv1.3"
+    assert ("DNS", "localhost") in (done.getpeercert() or {})["subjectAltName"]
 
 
 def test_another_host_name_is_refused_unless_that_is_switched_off(files: Path) -> None:
