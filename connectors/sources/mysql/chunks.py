@@ -20,8 +20,8 @@ from connectors.sources.mysql.columns import Column, Table
 from connectors.sources.mysql.connection import Address, PacketBuffer, connect, translated
 from connectors.sources.mysql.plan import Plan
 from connectors.sources.mysql.preflight import Ask
-from connectors.sources.mysql.text_decoder import LARGEST_PACKET, RowDecoder, frame, raw_values
-from connectors.sources.mysql.text_rows import Selection, name
+from connectors.sources.mysql.selection import Selection, name
+from connectors.sources.mysql.snapshot_decoder import LARGEST_PACKET, RowDecoder, frame, raw_values
 from connectors.sources.mysql.updates import Change
 
 __all__ = ["TABLES", "RawRows", "TableChunks", "asker", "changes_of", "open_rows", "read_rows"]

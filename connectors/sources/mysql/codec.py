@@ -20,7 +20,7 @@ from connectors.sources.mysql.columns import Column, Table, read_length
 from connectors.sources.mysql.decoder import ImageDecoder, Part, TextDecoder, compile_image, compile_texts
 from connectors.sources.mysql.fields import Field, Rendering, field_of
 from connectors.sources.mysql.rules import TableRules
-from connectors.sources.mysql.text_decoder import Around
+from connectors.sources.mysql.snapshot_decoder import Around
 from connectors.sources.mysql.updates import Change, Updates
 from connectors.sources.mysql.values import Cache
 

@@ -17,6 +17,7 @@ from typing import Any
 from connectors.sources.mysql.column_types import SIGNED_MAXIMUM
 from connectors.sources.mysql.columns import JSON, SET, Column
 from connectors.sources.mysql.fields import Field, inflate
+from connectors.sources.mysql.generated import indented, json_object
 
 __all__ = ["ImageDecoder", "Part", "Parts", "TextDecoder", "compile_image", "compile_texts"]
 
@@ -66,16 +67,17 @@ def compile_texts(
     writer = _Writer(parts, {*key, *looked_at}, nulls=nulls)
     names = {part.index: encode_basestring(part.column.name) for part in parts}
 
-    def entry(part: Part, variable: str) -> tuple[str, str, bool]:
-        if part.change is not None:
-            return names[part.index], f"m{part.index}", False
-        return names[part.index], variable.format(i=part.index), _bare(variable, part.field)
+    def entry(part: Part, variable: str) -> tuple[str, str]:
+        name = f"m{part.index}" if part.change is not None else variable.format(i=part.index)
+        bare = part.change is None and _bare(variable, part.field)
+        return names[part.index], f'"{{{name}}}"' if bare else f"{{{name}}}"
 
     def values(variable: str) -> str:
-        row = _object([entry(part, variable) for part in parts if part.sent])
+        row = json_object(entry(part, variable) for part in parts if part.sent)
         keys = [entry(part, variable) for part in parts if part.index in key]
         seen = f", {writer.texts(looked_at, variable)}" if looked_at else ""
-        return f"append(({row}, {_object(keys) if keys else 'None'}, {writer.mask(variable)}{seen}))"
+        key_text = f"f'{json_object(keys)}'" if keys else "None"
+        return f"append((f'{row}', {key_text}, {writer.mask(variable)}{seen}))"
 
     lines = [
         "def decode(b, p, end):",
@@ -85,11 +87,11 @@ def compile_texts(
         f"        nulls = b[p:p + {writer.bitmap}]",
         f"        p += {writer.bitmap}",
         "        if nulls == none:",
-        *_indent(writer.plain(), 3),
-        *_indent([values("c{i}")], 3),
+        *indented(writer.plain(), 3),
+        *indented([values("c{i}")], 3),
         "        else:",
-        *_indent(writer.with_nulls(), 3),
-        *_indent([values("v{i}")], 3),
+        *indented(writer.with_nulls(), 3),
+        *indented([values("v{i}")], 3),
         "    return out, p",
     ]
     decoder: TextDecoder = writer.build(lines)
@@ -112,9 +114,9 @@ def compile_image(parts: Parts, looked_at: Sequence[int] = (), *, nulls: bool = 
         f"    nulls = b[p:p + {writer.bitmap}]",
         f"    p += {writer.bitmap}",
         "    if nulls == none:",
-        *_indent(writer.plain(), 2),
+        *indented(writer.plain(), 2),
         f"        return ({fast}), {writer.mask('c{i}')}, p",
-        *_indent(writer.with_nulls(), 1),
+        *indented(writer.with_nulls(), 1),
         f"    return ({slow}), w, p",
     ]
     decoder: ImageDecoder = writer.build(lines)
@@ -124,19 +126,6 @@ def compile_image(parts: Parts, looked_at: Sequence[int] = (), *, nulls: bool = 
 def _bare(variable: str, field: Field) -> bool:
     """Whether the variable holds text that still needs quotes: `c` variables may, `v` variables never do."""
     return variable[0] == "c" and not field.quoted
-
-
-def _object(entries: list[tuple[str, str, bool]]) -> str:
-    """Return the source of an f-string that is a JSON object."""
-    pieces = []
-    for name, variable, bare in entries:
-        literal = name.replace("\\", "\\\\").replace("'", "\\'").replace("{", "{{").replace("}", "}}")
-        pieces.append(f'{literal}:"{{{variable}}}"' if bare else f"{literal}:{{{variable}}}")
-    return "f'{{" + ",".join(pieces) + "}}'"
-
-
-def _indent(lines: list[str], levels: int) -> list[str]:
-    return ["    " * levels + line for line in lines]
 
 
 @cache
@@ -168,7 +157,7 @@ class _Writer:
         self._null_codes = {part.index for part in parts if nulls and part.column.type in (SET, JSON)}
 
     def build(self, lines: list[str]) -> Any:
-        # The source consists of our own fragments and JSON-encoded column names, escaped by `_object`.
+        # The source consists of our own fragments and JSON-encoded column names, escaped by `json_object`.
         exec(compile("\n".join(lines), "<row decoder>", "exec"), self._names)
         return self._names["decode"]
 
@@ -219,12 +208,12 @@ class _Writer:
             index, field = part.index, part.field
             read = self._fixed([(index, field)]) if field.format else self._variable(index, field)
             if index not in self._read:
-                lines += [f"if not n & {1 << bit}:", *_indent(read, 1)]
+                lines += [f"if not n & {1 << bit}:", *indented(read, 1)]
                 continue
             lines += [f"if n & {1 << bit}:", f"    v{index} = 'null'"]
             if index in self._null_codes:
                 lines.append(f"    w |= {1 << index}")
-            lines += ["else:", *_indent([*read, f"v{index} = {self._text(part, 'c{i}')}"], 1)]
+            lines += ["else:", *indented([*read, f"v{index} = {self._text(part, 'c{i}')}"], 1)]
             if index in wide:
                 lines.append(f"    if c{index} > {wide[index]}: w |= {1 << index}")
         return lines + self._changes("v{i}")

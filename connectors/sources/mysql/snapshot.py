@@ -33,7 +33,7 @@ from connectors.sources.mysql.plan import Plan
 from connectors.sources.mysql.position import Position
 from connectors.sources.mysql.preflight import Ask, Server, executed, latest
 from connectors.sources.mysql.reader import SourceReader
-from connectors.sources.mysql.text_decoder import Around
+from connectors.sources.mysql.snapshot_decoder import Around
 
 __all__ = ["Progress", "SnapshotDone", "SnapshotReader"]
 

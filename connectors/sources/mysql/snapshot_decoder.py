@@ -8,7 +8,7 @@ Source: MySQL's text protocol: packets of three bytes length and one byte number
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import Any, Final, NamedTuple
@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 from connectors.sources.mysql import columns as c
 from connectors.sources.mysql.column_types import SIGNED_MAXIMUM
 from connectors.sources.mysql.columns import Table, read_length
+from connectors.sources.mysql.generated import indented, json_object
 from connectors.sources.mysql.rules import TableRules
 
 __all__ = ["LARGEST_PACKET", "Around", "RowDecoder", "Text", "compile_rows", "frame", "raw_values"]
@@ -138,12 +139,12 @@ class _Writer:
         if self._whole:
             constants = ["head, tails, to = around", *([] if self._mask else ["tail = tails[0]"])]
         source = _SOURCE.format(
-            constants=_lines(constants, 1),
+            constants="\n".join(indented(constants, 1)),
             usual=" and ".join(self._usual()) or "False",
-            fast=_lines(self._fast(), 3),
-            slow=_lines(self._slow(), 3),
+            fast="\n".join(indented(self._fast(), 3)),
+            slow="\n".join(indented(self._slow(), 3)),
         )
-        # The source consists of our own fragments and JSON-encoded column names, escaped by `_object`.
+        # The source consists of our own fragments and JSON-encoded column names, escaped by `json_object`.
         exec(compile(source, "<snapshot decoder>", "exec"), self._names)
         decoder: RowDecoder = self._names["decode"]
         return decoder
@@ -196,27 +197,14 @@ class _Writer:
             return label, f'"{{{inline[n]}}}"' if n in inline else f"{{{'m' if n in rules.changed else 'c'}{n}}}"
 
         lines = [f"m{n} = change{n}(c{n})" for n in self._texts if n in rules.changed]
-        row = _object([entry(n) for n in self._sent])
-        key = f"f'{_object([entry(n) for n in rules.key])}'" if rules.key else "None"
+        row = json_object(map(entry, self._sent))
+        key = f"f'{json_object(map(entry, rules.key))}'" if rules.key else "None"
         if not self._whole:
             seen = "".join(f"c{n}, " for n in rules.looked_at)
             return [*lines, f"append((f'{row}', {key}, {self._mask or '0'}{f', ({seen})' if seen else ''}))"]
         if self._mask:
             lines.append(f"tail = tails[{self._mask}]")
         return [*lines, f"append((f'{{head}}{row}{{tail}}', {key}, to))"]
-
-
-def _object(entries: Sequence[tuple[str, str]]) -> str:
-    """Return what an f-string in single quotes holds for a JSON object."""
-    pieces = []
-    for name, value in entries:
-        literal = name.replace("\\", "\\\\").replace("'", "\\'").replace("{", "{{").replace("}", "}}")
-        pieces.append(f"{literal}:{value}")
-    return "{{" + ",".join(pieces) + "}}"
-
-
-def _lines(lines: Sequence[str], levels: int) -> str:
-    return "\n".join("    " * levels + line for line in lines)
 
 
 _SOURCE: Final = """

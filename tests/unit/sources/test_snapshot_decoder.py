@@ -14,8 +14,8 @@ from connectors.sources.mysql.charsets import charset_named
 from connectors.sources.mysql.columns import JSON, LONG, LONGLONG, SET, TIMESTAMP2, VARCHAR, Column, Table
 from connectors.sources.mysql.fields import Rendering
 from connectors.sources.mysql.rules import TableRules
-from connectors.sources.mysql.text_decoder import Around, frame, raw_values
-from connectors.sources.mysql.text_rows import Selection
+from connectors.sources.mysql.selection import Selection
+from connectors.sources.mysql.snapshot_decoder import Around, frame, raw_values
 from connectors.sources.mysql.values import Cache
 
 Row = tuple[bytes | None, ...]

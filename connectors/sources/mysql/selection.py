@@ -1,6 +1,6 @@
 """What a snapshot selects: for each column the SQL that gives its value, and the Python that makes Canal's text of it.
 
-The texts are those of the binlog's decoder; `text_decoder` puts them together.
+The texts are those of the binlog's decoder; `snapshot_decoder` puts them together.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from connectors.sources.mysql import values
 from connectors.sources.mysql.columns import Column, Table
 from connectors.sources.mysql.fields import Rendering
 from connectors.sources.mysql.rules import TableRules
-from connectors.sources.mysql.text_decoder import Text, compile_rows
+from connectors.sources.mysql.snapshot_decoder import Text, compile_rows
 
 __all__ = ["Selection", "name"]
 
